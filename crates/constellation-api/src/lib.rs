@@ -1,0 +1,1 @@
+//! The agent's local HTTP API over a unix socket, and its client.

@@ -1,0 +1,33 @@
+//! One trait over containers, so that nothing above this crate knows what runs them.
+//!
+//! [`ContainerRuntime`] is the seam. [`DockerEngine`] speaks to a real Docker Engine over its unix socket;
+//! [`ProcessRuntime`] runs the same [`ContainerSpec`]s as supervised child processes, for machines without Docker
+//! and for the demo. [`contract`] is the one suite of promises that both keep.
+//!
+//! This crate decides nothing: what should run, what counts as healthy for routing and when to restart are other
+//! crates' business. No type of a Docker client library appears in its interface.
+
+mod container;
+pub mod contract;
+mod engine;
+mod error;
+mod event;
+mod process;
+mod runtime;
+mod spec;
+
+pub use self::{
+    container::{
+        Container, ContainerId, ContainerState, ContainerSummary, HealthReport, NetworkAttachment, PublishedPort,
+        RunState,
+    },
+    engine::{DockerEndpoint, DockerEngine},
+    error::{Retry, RuntimeError},
+    event::{ContainerEvent, EventKind, EventStream},
+    process::{ProcessConfig, ProcessRuntime},
+    runtime::{ContainerRuntime, ListFilter, LogLine, LogStream, RuntimeInfo, StopOutcome},
+    spec::{
+        ContainerSpec, HealthCheck, Mount, MountKind, NetworkMode, Port, PortBinding, Protocol, Resources, RestartPolicy,
+        Ulimit,
+    },
+};

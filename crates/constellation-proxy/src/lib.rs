@@ -1,0 +1,1 @@
+//! The mesh gateway: routed local endpoints become reachable on the mesh address.

@@ -1,0 +1,1 @@
+//! The keyring that seals gossip, and secret files that nobody else may read.

@@ -1,0 +1,1 @@
+//! Where a node is and who its peers are: the overlay seam, and static peers.
