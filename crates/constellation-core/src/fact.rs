@@ -10,12 +10,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::{
-    id::RouteSetId,
-    instance::Instance,
-    node::NodeFacts,
-    route::RouteSet,
-};
+use crate::{id::RouteSetId, instance::Instance, node::NodeFacts, route::RouteSet};
 
 /// The largest value of any key, in bytes. One larger value would block all later ones in chitchat for good.
 pub const VALUE_BYTES_MAX: usize = 8 * 1024;
@@ -63,10 +58,8 @@ pub enum InvalidFact {
 /// Reads a fact; `Ok(None)` for a key of a later version.
 pub fn decode(key: &str, value: &str) -> Result<Option<Fact>, InvalidFact> {
     let unreadable = |source| InvalidFact::Value { key: key.to_owned(), source };
-    let belongs_to = |belongs: String| if belongs == key {
-        Ok(())
-    } else {
-        Err(InvalidFact::Mismatch { key: key.to_owned(), belongs })
+    let belongs_to = |belongs: String| {
+        if belongs == key { Ok(()) } else { Err(InvalidFact::Mismatch { key: key.to_owned(), belongs }) }
     };
     if key == NODE_KEY {
         return Ok(Some(Fact::Node(serde_json::from_str(value).map_err(unreadable)?)));
@@ -104,7 +97,9 @@ pub struct Publication {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Omitted {
     /// An instance, or its routes, is larger than any single fact may be.
-    #[error("{what} takes {bytes} bytes where {limit} are allowed, so the other nodes do not hear of it: {advice}")]
+    #[error(
+        "{what} takes {bytes} bytes where {limit} are allowed, so the other nodes do not hear of it: {advice}"
+    )]
     TooLarge {
         /// What it is.
         what: String,
@@ -166,10 +161,8 @@ impl Publication {
                     }
                 }
             }
-            let told = Instance {
-                routes: routes.filter(|id| !too_large.contains(id)).cloned(),
-                ..instance.clone()
-            };
+            let told =
+                Instance { routes: routes.filter(|id| !too_large.contains(id)).cloned(), ..instance.clone() };
             let Some(value) = self.fit_instance(told, &mut omitted) else { continue };
             addition.insert(format!("{INSTANCE_PREFIX}{}", instance.id), value);
             let bytes: usize = addition.iter().map(|(key, value)| key.len() + value.len()).sum();
@@ -282,13 +275,17 @@ mod tests {
         let told = publication(vec![instance("a1", Some(set.id()))], vec![set]);
         let (entries, omitted) = told.entries();
         assert!(matches!(&omitted[..], [Omitted::TooLarge { .. }]), "{omitted:?}");
-        assert!(matches!(decode("i/a1", &entries["i/a1"]), Ok(Some(Fact::Instance(Instance { routes: None, .. })))));
+        assert!(matches!(
+            decode("i/a1", &entries["i/a1"]),
+            Ok(Some(Fact::Instance(Instance { routes: None, .. })))
+        ));
     }
 
     #[test]
     fn a_crowded_node_tells_of_its_routed_instances_first_and_says_what_it_left_out() {
         let set = routes("Host(`a.example.org`)");
-        let mut instances: Vec<Instance> = (0..900).map(|i| instance(&format!("plain{i:04}"), None)).collect();
+        let mut instances: Vec<Instance> =
+            (0..900).map(|i| instance(&format!("plain{i:04}"), None)).collect();
         instances.push(instance("routed", Some(set.id())));
         let (entries, omitted) = publication(instances, vec![set]).entries();
         assert!(entries.contains_key("i/routed"));

@@ -54,7 +54,11 @@ impl Governor {
     /// Judges a change that removes `removed` of `of` things.
     pub const fn judge(&self, removed: usize, of: usize, evidence: Evidence) -> Verdict {
         let large = removed * 100 > of * self.large_percent as usize;
-        if large && evidence.looks_cut_off() { Verdict::Hold { removed, of, evidence } } else { Verdict::Apply }
+        if large && evidence.looks_cut_off() {
+            Verdict::Hold { removed, of, evidence }
+        } else {
+            Verdict::Apply
+        }
     }
 }
 

@@ -164,7 +164,10 @@ mod tests {
     fn a_healthy_instance_falls_after_enough_failures_in_a_row() {
         use Reading::{Failing, Passing};
         assert_eq!(judged(&[Passing, Failing, Failing], &SLOW).health(), Health::Healthy);
-        assert_eq!(judged(&[Passing, Failing, Failing, Passing, Failing, Failing], &SLOW).health(), Health::Healthy);
+        assert_eq!(
+            judged(&[Passing, Failing, Failing, Passing, Failing, Failing], &SLOW).health(),
+            Health::Healthy
+        );
         assert_eq!(judged(&[Passing, Failing, Failing, Failing], &SLOW).health(), Health::Unhealthy);
     }
 

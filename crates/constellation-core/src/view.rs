@@ -155,7 +155,8 @@ impl ClusterView {
 
     /// Every instance that counts, by node and id.
     pub fn instances(&self) -> impl Iterator<Item = Placed<'_>> {
-        self.live_nodes().flat_map(|node| node.instances.values().map(move |instance| Placed { node, instance }))
+        self.live_nodes()
+            .flat_map(|node| node.instances.values().map(move |instance| Placed { node, instance }))
     }
 
     /// The instances of one service that count.
@@ -165,7 +166,8 @@ impl ClusterView {
 
     /// What this node sees of its peers.
     pub fn evidence(&self) -> Evidence {
-        let peers = self.members.values().filter(|member| member.node.name != self.me && !member.node.facts.leaving);
+        let peers =
+            self.members.values().filter(|member| member.node.name != self.me && !member.node.facts.leaving);
         let (mut peers_known, mut peers_live) = (0, 0);
         for peer in peers {
             peers_known += 1;

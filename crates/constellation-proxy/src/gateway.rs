@@ -1,0 +1,322 @@
+//! The task that keeps one listener for every endpoint that is wanted.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use constellation_core::{InstanceId, ServiceId};
+use constellation_tasks::{Early, Supervisor};
+use serde::{Deserialize, Serialize};
+use tokio::{
+    net::TcpListener,
+    sync::{mpsc, oneshot, watch},
+};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::{
+    forward::{self, Counters, Limits},
+    ports::{Claim, PortBook, PortRange, PortsExhausted},
+};
+
+/// How the gateway is set up.
+#[derive(Clone, Debug)]
+pub struct GatewayConfig {
+    /// The address to listen on, and no other.
+    pub mesh: IpAddr,
+    /// The ports to choose from.
+    pub ports: PortRange,
+    /// Where the choice of ports is remembered; `None` forgets it with the process.
+    pub memory: Option<PathBuf>,
+    /// Open connections per endpoint; further ones are closed at once.
+    pub connections_max: usize,
+    /// How long a container may take to accept a connection.
+    pub connect_timeout: Duration,
+    /// How long open connections may go on after their endpoint is not wanted any more.
+    pub linger: Duration,
+}
+
+impl GatewayConfig {
+    /// Defaults: 4,096 connections per endpoint, 1 s to connect (a container is on the same machine), 10 s to linger.
+    pub fn at(mesh: IpAddr) -> Self {
+        Self {
+            mesh,
+            ports: PortRange::default(),
+            memory: None,
+            connections_max: 4096,
+            connect_timeout: Duration::from_secs(1),
+            linger: Duration::from_secs(10),
+        }
+    }
+}
+
+/// An endpoint that is to be forwarded to.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Forward {
+    /// The service that it belongs to.
+    pub service: ServiceId,
+    /// The instance.
+    pub instance: InstanceId,
+    /// The port inside the container.
+    pub port: u16,
+    /// Where this machine reaches it.
+    pub upstream: SocketAddr,
+}
+
+impl Forward {
+    fn claim(&self) -> Claim {
+        Claim { service: self.service.clone(), port: self.port, instance: self.instance.clone() }
+    }
+}
+
+/// Where endpoints are listened for now, and what could not be opened.
+#[derive(Debug, Default)]
+pub struct Opened {
+    /// By instance and port inside the container.
+    pub listening: BTreeMap<(InstanceId, u16), SocketAddr>,
+    /// What failed. The other endpoints are open nevertheless.
+    pub failed: Vec<GatewayError>,
+}
+
+/// An endpoint could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum GatewayError {
+    /// No port is left.
+    #[error(transparent)]
+    Exhausted(#[from] PortsExhausted),
+    /// The port could not be listened on.
+    #[error("the mesh gateway could not listen on {address} for {service}")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// For which service.
+        service: ServiceId,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The gateway's task is gone: the process is on its way out.
+    #[error("the mesh gateway has been shut down")]
+    Closed,
+}
+
+/// One listener, for people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GatewayStatus {
+    /// The service.
+    pub service: ServiceId,
+    /// The instance.
+    pub instance: InstanceId,
+    /// The port inside the container.
+    pub port: u16,
+    /// Where the gateway listens.
+    pub listen: SocketAddr,
+    /// Where it forwards to.
+    pub upstream: SocketAddr,
+    /// Connections that are open.
+    pub open: usize,
+    /// Connections since it was opened.
+    pub accepted: u64,
+    /// Of these, closed because too many were open.
+    pub refused: u64,
+    /// Of these, closed because the container did not answer.
+    pub unreachable: u64,
+}
+
+/// Commands that wait at most: `sync` has one caller, and people ask for the status now and then.
+const COMMANDS_BOUND: usize = 16;
+
+enum Command {
+    Sync(BTreeSet<Forward>, oneshot::Sender<Opened>),
+    Status(oneshot::Sender<Vec<GatewayStatus>>),
+}
+
+/// Speaks for the gateway's task.
+#[derive(Clone, Debug)]
+pub struct GatewayHandle {
+    commands: mpsc::Sender<Command>,
+}
+
+impl GatewayHandle {
+    /// Makes exactly these endpoints reachable, and says where once they are.
+    ///
+    /// An endpoint that stays is not disturbed; one whose container has a new address keeps its port; one that is not
+    /// wanted any more is closed, and its open connections may linger.
+    pub async fn sync(&self, wanted: BTreeSet<Forward>) -> Result<Opened, GatewayError> {
+        let (reply, answer) = oneshot::channel();
+        self.commands.send(Command::Sync(wanted, reply)).await.map_err(|_| GatewayError::Closed)?;
+        answer.await.map_err(|_| GatewayError::Closed)
+    }
+
+    /// Every listener, by service.
+    pub async fn status(&self) -> Result<Vec<GatewayStatus>, GatewayError> {
+        let (reply, answer) = oneshot::channel();
+        self.commands.send(Command::Status(reply)).await.map_err(|_| GatewayError::Closed)?;
+        answer.await.map_err(|_| GatewayError::Closed)
+    }
+}
+
+struct Listener {
+    upstream: watch::Sender<SocketAddr>,
+    listen: SocketAddr,
+    counters: Arc<Counters>,
+    closing: CancellationToken,
+}
+
+/// Keeps the listeners. Started by [`Gateway::start`], owned by the supervisor that it is given.
+pub struct Gateway {
+    config: GatewayConfig,
+    book: PortBook,
+    listeners: BTreeMap<Claim, Listener>,
+    supervisor: Supervisor,
+}
+
+impl Gateway {
+    /// Starts the gateway without endpoints. A memory that cannot be read is begun anew, and said so.
+    pub async fn start(config: GatewayConfig, supervisor: &Supervisor) -> GatewayHandle {
+        let book = match &config.memory {
+            Some(path) => remembered(path.clone(), config.ports).await,
+            None => PortBook::new(config.ports),
+        };
+        let (commands, inbox) = mpsc::channel(COMMANDS_BOUND);
+        let gateway = Self { config, book, listeners: BTreeMap::new(), supervisor: supervisor.clone() };
+        supervisor.spawn("mesh gateway", Early::Fatal, gateway.run(inbox));
+        GatewayHandle { commands }
+    }
+
+    async fn run(mut self, mut inbox: mpsc::Receiver<Command>) {
+        let shutdown = self.supervisor.shutdown();
+        loop {
+            let command = tokio::select! {
+                () = shutdown.cancelled() => break,
+                command = inbox.recv() => command,
+            };
+            // A caller that went away does not need its answer.
+            match command {
+                Some(Command::Sync(wanted, reply)) => drop(reply.send(self.sync(wanted).await)),
+                Some(Command::Status(reply)) => drop(reply.send(self.status())),
+                None => {
+                    shutdown.cancelled().await;
+                    break;
+                }
+            }
+        }
+        for listener in self.listeners.values() {
+            listener.closing.cancel();
+        }
+    }
+
+    async fn sync(&mut self, wanted: BTreeSet<Forward>) -> Opened {
+        let claims: BTreeSet<Claim> = wanted.iter().map(Forward::claim).collect();
+        self.listeners.retain(|claim, listener| {
+            let keep = claims.contains(claim);
+            if !keep {
+                info!(service = %claim.service, listen = %listener.listen, "the mesh gateway closes an endpoint");
+                listener.closing.cancel();
+            }
+            keep
+        });
+        self.book.release_all_but(&claims);
+        let before = self.book.to_json().ok();
+        let mut opened = Opened::default();
+        for forward in wanted {
+            match self.open(&forward).await {
+                Ok(listen) => drop(opened.listening.insert((forward.instance, forward.port), listen)),
+                Err(error) => opened.failed.push(error),
+            }
+        }
+        let after = self.book.to_json().ok();
+        if before != after
+            && let (Some(path), Some(json)) = (self.config.memory.clone(), after)
+        {
+            remember(path, json).await;
+        }
+        opened
+    }
+
+    async fn open(&mut self, forward: &Forward) -> Result<SocketAddr, GatewayError> {
+        let claim = forward.claim();
+        if let Some(listener) = self.listeners.get(&claim) {
+            listener.upstream.send_if_modified(|upstream| {
+                std::mem::replace(upstream, forward.upstream) != forward.upstream
+            });
+            return Ok(listener.listen);
+        }
+        let (listener, listen) = self.listen(&claim).await?;
+        let (upstream, watched) = watch::channel(forward.upstream);
+        let (counters, closing) = (Arc::<Counters>::default(), CancellationToken::new());
+        let limits = Limits {
+            connections_max: self.config.connections_max,
+            connect_timeout: self.config.connect_timeout,
+            linger: self.config.linger,
+        };
+        let task = forward::run(listener, watched, limits, Arc::clone(&counters), closing.clone());
+        self.supervisor.spawn(format!("mesh gateway {listen}"), Early::Fine, task);
+        info!(service = %claim.service, port = claim.port, %listen, upstream = %forward.upstream, "the mesh gateway opens an endpoint");
+        self.listeners.insert(claim, Listener { upstream, listen, counters, closing });
+        Ok(listen)
+    }
+
+    async fn listen(&mut self, claim: &Claim) -> Result<(TcpListener, SocketAddr), GatewayError> {
+        loop {
+            let address = SocketAddr::new(self.config.mesh, self.book.assign(claim)?);
+            match TcpListener::bind(address).await {
+                Ok(listener) => return Ok((listener, address)),
+                // Somebody else has this port: take the next, and remember that.
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                    warn!(%address, service = %claim.service, "a port of the mesh gateway is taken by another program");
+                    self.book.mark_taken(address.port());
+                }
+                Err(source) => {
+                    return Err(GatewayError::Listen { address, service: claim.service.clone(), source });
+                }
+            }
+        }
+    }
+
+    fn status(&self) -> Vec<GatewayStatus> {
+        self.listeners
+            .iter()
+            .map(|(claim, listener)| GatewayStatus {
+                service: claim.service.clone(),
+                instance: claim.instance.clone(),
+                port: claim.port,
+                listen: listener.listen,
+                upstream: *listener.upstream.borrow(),
+                open: listener.counters.open.load(Ordering::Relaxed),
+                accepted: listener.counters.accepted.load(Ordering::Relaxed),
+                refused: listener.counters.refused.load(Ordering::Relaxed),
+                unreachable: listener.counters.unreachable.load(Ordering::Relaxed),
+            })
+            .collect()
+    }
+}
+
+async fn remembered(path: PathBuf, range: PortRange) -> PortBook {
+    let read = match tokio::fs::read(&path).await {
+        Ok(json) => PortBook::from_json(range, &json).map_err(io::Error::from),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return PortBook::new(range),
+        Err(error) => Err(error),
+    };
+    read.unwrap_or_else(|error| {
+        warn!(file = %path.display(), %error, "the mesh gateway's ports could not be read and are chosen anew");
+        PortBook::new(range)
+    })
+}
+
+/// Losing the memory costs stable ports over the next restart, not the service: so a failure is said, not returned.
+async fn remember(path: PathBuf, json: Vec<u8>) {
+    let next = path.with_extension("tmp");
+    let written = async {
+        tokio::fs::write(&next, &json).await?;
+        tokio::fs::File::open(&next).await?.sync_all().await?;
+        tokio::fs::rename(&next, &path).await
+    };
+    if let Err(error) = written.await {
+        warn!(file = %path.display(), %error, "the mesh gateway's ports could not be written: after a restart they may differ");
+    }
+}
