@@ -1,2 +1,74 @@
-//! The front door.
-fn main() {}
+//! `cargo xtask`: the one front door of this workspace, for people and for CI alike.
+//!
+//! It checks what no compiler checks (`tidy`), runs every test that this machine can run (`test`), shows a whole
+//! cluster on one machine (`demo`), measures it (`bench`), and does all of that in CI's order (`ci`). It links none
+//! of the workspace's crates: it builds within seconds, and it drives the programs as their users do.
+
+mod bench;
+mod child;
+mod ci;
+mod clock;
+mod cluster;
+mod demo;
+mod http;
+mod interrupt;
+mod procfs;
+mod suites;
+mod table;
+mod tidy;
+mod tools;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about, disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Check floors, file lengths, documents and forbidden words
+    Tidy,
+    /// Run every test that this machine can run, and say what was left out
+    Test {
+        /// Only what needs no Docker, no Traefik and no patience
+        #[arg(long)]
+        unit_only: bool,
+        /// Only this package; may be given several times
+        #[arg(long = "package", short, value_name = "NAME")]
+        packages: Vec<String>,
+        /// Only tests whose name contains this
+        filter: Option<String>,
+    },
+    /// Three agents with a Traefik each on 127.0.0.11-13, to look at and to break
+    Demo(demo::Options),
+    /// Measure a release build; prints, and never judges
+    Bench(bench::Options),
+    /// What CI runs: fmt, tidy, clippy, doc, test, demo --script
+    Ci,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let done = interrupt::listen().and_then(|()| match cli.command {
+        Command::Tidy => tidy::run(),
+        Command::Test { unit_only, packages, filter } => {
+            suites::run(&suites::Options { unit_only, filter, packages })
+        }
+        Command::Demo(options) => demo::run(&options),
+        Command::Bench(options) => bench::run(&options),
+        Command::Ci => ci::run(),
+    });
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

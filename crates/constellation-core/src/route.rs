@@ -67,6 +67,26 @@ pub struct RouterTls {
     /// The certificate resolver of Traefik's static configuration.
     #[serde(rename = "c", default, skip_serializing_if = "Option::is_none")]
     pub cert_resolver: Option<String>,
+    /// TLS options (such as required client certificates), as `name@provider`.
+    #[serde(rename = "o", default, skip_serializing_if = "Option::is_none")]
+    pub options: Option<String>,
+}
+
+/// Whether a request that one server failed may be given to another.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Failover {
+    /// Wherever that cannot do harm: safe methods always, other methods while no byte of the request was sent.
+    #[default]
+    Safe,
+    /// Never: each request is sent once.
+    Off,
+}
+
+impl Failover {
+    const fn is_safe(&self) -> bool {
+        matches!(self, Self::Safe)
+    }
 }
 
 /// The protocol that a backend speaks.
@@ -119,6 +139,12 @@ pub struct HttpService {
     /// limit, because nothing tells a slow answer from a silent host.
     #[serde(rename = "w", default, with = "millis", skip_serializing_if = "Option::is_none")]
     pub response_timeout: Option<Duration>,
+    /// Whether a request that one server failed may be given to another.
+    #[serde(rename = "f", default, skip_serializing_if = "Failover::is_safe")]
+    pub failover: Failover,
+    /// How to connect to the servers (certificates, timeouts), as `name@provider`, in place of what is generated.
+    #[serde(rename = "r", default, skip_serializing_if = "Option::is_none")]
+    pub servers_transport: Option<String>,
 }
 
 impl HttpService {
@@ -131,6 +157,8 @@ impl HttpService {
             sticky: None,
             pass_host_header: None,
             response_timeout: None,
+            failover: Failover::Safe,
+            servers_transport: None,
         }
     }
 }

@@ -107,7 +107,9 @@ impl RuntimeError {
     /// Whether to try again.
     pub fn retry(&self) -> Retry {
         match self {
-            Self::Unreachable { .. } | Self::TimedOut { .. } | Self::Nonsense { .. } | Self::Io { .. } => Retry::Backoff,
+            Self::Unreachable { .. } | Self::TimedOut { .. } | Self::Nonsense { .. } | Self::Io { .. } => {
+                Retry::Backoff
+            }
             _ => Retry::Never,
         }
     }

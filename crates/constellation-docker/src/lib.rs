@@ -13,21 +13,26 @@ mod engine;
 mod error;
 mod event;
 mod process;
+mod resubscribe;
 mod runtime;
 mod spec;
 
 pub use self::{
     container::{
-        Container, ContainerId, ContainerState, ContainerSummary, HealthReport, NetworkAttachment, PublishedPort,
-        RunState,
+        Container, ContainerId, ContainerState, ContainerSummary, HealthReport, NetworkAttachment,
+        PublishedPort, RunState,
     },
-    engine::{DockerEndpoint, DockerEngine},
+    engine::{
+        DockerEndpoint, DockerEngine, InvalidEndpoint, Network, NetworkJoin, NetworkSpec, RegistryAuth,
+        TransferProgress,
+    },
     error::{Retry, RuntimeError},
     event::{ContainerEvent, EventKind, EventStream},
     process::{ProcessConfig, ProcessRuntime},
+    resubscribe::{ResubscribeDelay, events_forever},
     runtime::{ContainerRuntime, ListFilter, LogLine, LogStream, RuntimeInfo, StopOutcome},
     spec::{
-        ContainerSpec, HealthCheck, Mount, MountKind, NetworkMode, Port, PortBinding, Protocol, Resources, RestartPolicy,
-        Ulimit,
+        ContainerSpec, HealthCheck, Mount, MountKind, NetworkMode, Port, PortBinding, Protocol, Resources,
+        RestartPolicy, Ulimit,
     },
 };

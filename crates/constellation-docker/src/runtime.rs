@@ -87,7 +87,8 @@ pub trait ContainerRuntime: Send + Sync + 'static {
     /// Stops it (also where it is stopped already) and starts it.
     async fn restart(&self, id: &ContainerId, grace: Duration) -> Result<(), RuntimeError>;
 
-    /// Sends a signal such as `SIGKILL`. The restart policy applies to what follows.
+    /// Sends a signal such as `SIGKILL`. What does not run is refused. Whether the restart policy brings back what
+    /// the signal ended is the runtime's own affair: Docker takes a kill for a stop, a process runtime for a crash.
     async fn kill(&self, id: &ContainerId, signal: &str) -> Result<(), RuntimeError>;
 
     /// Removes it, with its anonymous volumes. A running one is refused ([`RuntimeError::Running`]) unless `force`;

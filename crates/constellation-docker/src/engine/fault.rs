@@ -132,10 +132,7 @@ pub(super) fn docker_api(endpoint: &str, deed: &str, error: docker_api::Error) -
 }
 
 /// Nothing answers there; says what a person can do about it.
-pub(super) fn unreachable_at(
-    endpoint: &str,
-    error: impl Into<Box<dyn Error + Send + Sync>>,
-) -> RuntimeError {
+pub(super) fn unreachable_at(endpoint: &str, error: impl Into<Box<dyn Error + Send + Sync>>) -> RuntimeError {
     let source = error.into();
     let source: Box<dyn Error + Send + Sync> = match advice(source.as_ref()) {
         Some(advice) => Box::new(Advised { advice, source }),
@@ -156,15 +153,15 @@ fn advice(error: &(dyn Error + 'static)) -> Option<&'static str> {
     while let Some(error) = cause {
         if let Some(error) = error.downcast_ref::<io::Error>() {
             return match error.kind() {
-                io::ErrorKind::NotFound => {
-                    Some("there is no such socket: is Docker installed and running (`systemctl start docker`)?")
-                }
+                io::ErrorKind::NotFound => Some(
+                    "there is no such socket: is Docker installed and running (`systemctl start docker`)?",
+                ),
                 io::ErrorKind::ConnectionRefused => {
                     Some("the socket is there but nobody listens: start Docker (`systemctl start docker`)")
                 }
-                io::ErrorKind::PermissionDenied => {
-                    Some("this user may not use the socket: run as root or add the user to the group `docker`")
-                }
+                io::ErrorKind::PermissionDenied => Some(
+                    "this user may not use the socket: run as root or add the user to the group `docker`",
+                ),
                 _ => None,
             };
         }

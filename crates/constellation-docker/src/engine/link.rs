@@ -1,7 +1,7 @@
 //! The connection to one daemon: which version it speaks, requests as plain data, answers within bounds.
 
 use std::{
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -102,10 +102,6 @@ impl Link {
         &self.endpoint
     }
 
-    pub(super) fn socket(&self) -> &Path {
-        &self.socket
-    }
-
     /// Sends a request and reads the whole answer.
     pub(super) async fn call(&self, request: Request<'_>) -> Result<Bytes, Failure> {
         self.within(request.deed, request.limit, async {
@@ -139,8 +135,9 @@ impl Link {
     /// Asks the daemon for its version. Two callers may do so at once; they come to the same answer.
     pub(super) async fn negotiate(&self) -> Result<Arc<Session>, Failure> {
         const DEED: &str = "tell its version";
-        let response = self.exchange("/version".to_owned(), &Request::get(String::new(), DEED, self.limits.query));
-        let response = self.judge(DEED, response.await?).await?;
+        let request = Request::get("/version".to_owned(), DEED, self.limits.query);
+        let response = self.exchange(request.path.clone(), &request).await?;
+        let response = self.judge(DEED, response).await?;
         let answer = self.read(DEED, response.into_body()).await?;
         let daemon: DaemonVersion =
             serde_json::from_slice(&answer).map_err(|error| fault::nonsense(DEED, error))?;
@@ -220,9 +217,14 @@ impl Link {
     async fn read(&self, deed: &str, mut body: Body) -> Result<Bytes, Failure> {
         let mut answer = Vec::new();
         while let Some(chunk) = body.next().await {
-            let chunk = chunk.map_err(|error| fault::transport(&self.endpoint, deed, conn::Error::Hyper(error)))?;
+            let chunk =
+                chunk.map_err(|error| fault::transport(&self.endpoint, deed, conn::Error::Hyper(error)))?;
             if answer.len() + chunk.len() > ANSWER_BYTES_MAX {
-                return Err(fault::nonsense(deed, format!("an answer of more than {ANSWER_BYTES_MAX} bytes")).into());
+                return Err(fault::nonsense(
+                    deed,
+                    format!("an answer of more than {ANSWER_BYTES_MAX} bytes"),
+                )
+                .into());
             }
             answer.extend_from_slice(&chunk);
         }

@@ -16,7 +16,9 @@ pub(super) fn is_object_name(text: &str) -> bool {
 /// Whether it can be an image reference: `[registry[:port]/]name[:tag][@digest]`.
 pub(super) fn is_image_reference(text: &str) -> bool {
     text.bytes().next().is_some_and(|first| first.is_ascii_alphanumeric())
-        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-' | b'/' | b':' | b'@'))
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-' | b'/' | b':' | b'@'))
         && !text.split('/').any(|part| part.is_empty() || part == "." || part == "..")
         && text.len() <= 512
 }
@@ -43,7 +45,9 @@ pub(super) fn query(pairs: &[(&str, &str)]) -> String {
         out.push('=');
         for byte in value.bytes() {
             match byte {
-                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => out.push(char::from(byte)),
+                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                    out.push(char::from(byte));
+                }
                 // Writing to a String cannot fail.
                 other => write!(out, "%{other:02X}").unwrap_or_default(),
             }
@@ -63,7 +67,8 @@ mod tests {
         for bad in ["", "..", "../images", "a/b", "a b", "a?x=1", "-a", "a\n", "ä", "%2e%2e"] {
             assert!(!is_object_name(bad), "{bad:?}");
         }
-        for good in ["web", "stack_web.1", "4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945"] {
+        for good in ["web", "stack_web.1", "4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945"]
+        {
             assert!(is_object_name(good), "{good}");
         }
     }

@@ -120,7 +120,10 @@ mod tests {
         assert!(old.contains("upgrade Docker Engine to 19.03"), "{old}");
         assert!(old.contains("1.12 to 1.39"), "{old}");
         let new = choose("here", &daemon("1.60", Some("1.45"))).unwrap_err().to_string();
-        assert!(new.contains("upgrade Constellation") && new.contains("DOCKER_MIN_API_VERSION=1.44"), "{new}");
+        assert!(
+            new.contains("upgrade Constellation") && new.contains("DOCKER_MIN_API_VERSION=1.44"),
+            "{new}"
+        );
     }
 
     #[test]

@@ -18,7 +18,10 @@ pub(super) struct Timeline {
 }
 
 impl Timeline {
-    #[expect(clippy::disallowed_methods, reason = "the shell of this runtime owns its time; the core takes `Now`")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the shell of this runtime owns its time; the core takes `Now`"
+    )]
     pub(super) fn begin() -> Self {
         Self { opened: tokio::time::Instant::now() }
     }

@@ -114,7 +114,8 @@ mod tests {
     }
 
     fn verdict(retries: u32, start_period: Duration) -> Verdict {
-        let check = HealthCheck { interval: secs(10), retries, start_period, ..HealthCheck::command(["true"]) };
+        let check =
+            HealthCheck { interval: secs(10), retries, start_period, ..HealthCheck::command(["true"]) };
         let mut verdict = Verdict::new(Some(check));
         verdict.begin(Duration::ZERO);
         verdict

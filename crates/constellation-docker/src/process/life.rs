@@ -2,6 +2,9 @@
 //!
 //! [`Life::step`] takes what happened and says what to do. The owner of the container does it and reports back:
 //! after [`Effect::Spawn`] it says [`Event::Spawned`] or [`Event::SpawnFailed`] before anything else.
+//!
+//! Acting and telling come before writing down, as neither routing nor a stop should wait for a disk. Whoever asked is
+//! answered after the write, so what was answered is on the disk; what was not may be undone by a crash.
 
 use std::time::Duration;
 
@@ -212,31 +215,34 @@ impl Life {
                 self.exit_code = None;
                 self.started_at_ms = Some(now.wall_ms);
                 self.verdict.begin(now.since_open);
-                vec![Effect::Persist, Effect::Tell(EventKind::Started)]
+                vec![Effect::Tell(EventKind::Started), Effect::Persist]
             }
             // Whoever asked is told, and asks again if they like: a policy is for what ran once.
             (Phase::Spawning { by_hand: true }, Event::SpawnFailed { code }) => {
                 self.phase = Phase::Exited;
                 self.exit_code = Some(code);
                 self.finished_at_ms = Some(now.wall_ms);
-                vec![Effect::Persist, Effect::Tell(EventKind::Died)]
+                vec![Effect::Tell(EventKind::Changed), Effect::Persist]
             }
             (Phase::Spawning { by_hand: false }, Event::SpawnFailed { code }) => {
-                self.ended(Some(code), Duration::ZERO, now)
+                self.ended(Some(code), Duration::ZERO, now);
+                vec![Effect::Tell(EventKind::Changed), Effect::Persist]
             }
             (Phase::Running | Phase::Ending { .. }, Event::Ended { code }) => {
-                self.ended(code, now.since_open.saturating_sub(self.running_since), now)
+                self.ended(code, now.since_open.saturating_sub(self.running_since), now);
+                vec![Effect::Tell(EventKind::Died), Effect::Persist]
             }
             (Phase::Running, Event::Stop { grace }) => self.begin_end(grace, now),
             (Phase::Ending { kill_at: Some(kill_at) }, Event::Stop { grace }) => {
                 // The most impatient one wins.
-                self.phase = Phase::Ending { kill_at: Some(kill_at.min(now.since_open.saturating_add(grace))) };
+                self.phase =
+                    Phase::Ending { kill_at: Some(kill_at.min(now.since_open.saturating_add(grace))) };
                 self.step(Event::Tick, now)
             }
             (Phase::Waiting { .. }, Event::Stop { .. }) => {
                 self.phase = Phase::Exited;
                 self.stopped_by_hand = true;
-                vec![Effect::Persist, Effect::Tell(EventKind::Changed)]
+                vec![Effect::Tell(EventKind::Changed), Effect::Persist]
             }
             (Phase::Exited | Phase::Dead, Event::Stop { .. }) if !self.stopped_by_hand => {
                 self.stopped_by_hand = true;
@@ -253,12 +259,12 @@ impl Life {
                 vec![Effect::Spawn]
             }
             (Phase::Running, Event::Checked { passed }) if self.verdict.checked(passed, now.since_open) => {
-                vec![Effect::Persist, Effect::Tell(EventKind::Health)]
+                vec![Effect::Tell(EventKind::Health), Effect::Persist]
             }
             (phase, Event::Found(found)) => self.found(phase, found, now),
             (_, Event::RemovalFailed) => {
                 self.phase = Phase::Dead;
-                vec![Effect::Persist, Effect::Tell(EventKind::Changed)]
+                vec![Effect::Tell(EventKind::Changed), Effect::Persist]
             }
             _ => vec![],
         }
@@ -268,14 +274,13 @@ impl Life {
         self.stopped_by_hand = true;
         if grace.is_zero() {
             self.phase = Phase::Ending { kill_at: None };
-            return vec![Effect::Persist, Effect::Kill];
+            return vec![Effect::Kill, Effect::Persist];
         }
         self.phase = Phase::Ending { kill_at: Some(now.since_open.saturating_add(grace)) };
-        // Persist first: a runtime that dies in between finishes the stop when it comes back.
-        vec![Effect::Persist, Effect::AskToEnd]
+        vec![Effect::AskToEnd, Effect::Persist]
     }
 
-    fn ended(&mut self, code: Option<i64>, ran: Duration, now: Now) -> Vec<Effect> {
+    fn ended(&mut self, code: Option<i64>, ran: Duration, now: Now) {
         self.exit_code = code;
         self.finished_at_ms = Some(now.wall_ms);
         self.verdict.end();
@@ -284,24 +289,32 @@ impl Life {
         } else {
             Phase::Exited
         };
-        // Tell first: whoever routes to it should not wait for a disk.
-        vec![Effect::Tell(EventKind::Died), Effect::Persist]
     }
 
     fn found(&mut self, phase: Phase, found: Found, now: Now) -> Vec<Effect> {
         match (phase, found) {
             // Somebody's stop was under way when the runtime went.
             (Phase::Running, Found::Alive) if self.stopped_by_hand => self.begin_end(self.stop_grace, now),
-            // `Always` is the one policy that also revives what was stopped by hand; not here though: this stop had
-            // not been finished yet.
-            (Phase::Running, Found::Gone) => self.ended(None, Duration::ZERO, now),
-            (Phase::Exited, Found::Gone) if policy::wants_start_on_open(self.policy, self.stopped_by_hand) => {
-                self.stopped_by_hand = false;
-                let until = now.since_open.saturating_add(self.backoff.next(Duration::ZERO));
-                self.phase = Phase::Waiting { until };
-                vec![Effect::Persist]
+            (Phase::Running, Found::Gone) => {
+                self.ended(None, Duration::ZERO, now);
+                if self.phase == Phase::Exited {
+                    self.revive(now);
+                }
+                vec![Effect::Tell(EventKind::Died), Effect::Persist]
             }
+            (Phase::Exited, Found::Gone) if self.revive(now) => vec![Effect::Persist],
             _ => vec![],
         }
+    }
+
+    /// Applies what the policy says of the runtime's own return.
+    fn revive(&mut self, now: Now) -> bool {
+        let wanted = policy::wants_start_on_open(self.policy, self.stopped_by_hand);
+        if wanted {
+            self.stopped_by_hand = false;
+            self.phase =
+                Phase::Waiting { until: now.since_open.saturating_add(self.backoff.next(Duration::ZERO)) };
+        }
+        wanted
     }
 }

@@ -1,0 +1,105 @@
+//! `status`, `members`, `services`: what the running agent knows.
+
+use std::{process::ExitCode, time::Duration};
+
+use constellation_api::{Client, Status};
+
+use super::{print_json, table};
+use crate::cli::AskArgs;
+
+/// Exit code of `status` when the agent answers and reports problems.
+const HAS_PROBLEMS: u8 = 3;
+
+pub(super) async fn status(args: AskArgs) -> anyhow::Result<ExitCode> {
+    let status = Client::new(&args.socket).status().await?;
+    if args.json {
+        print_json(&status)?;
+    } else {
+        print(&status);
+    }
+    let well = status.problems.is_empty();
+    Ok(if well { ExitCode::SUCCESS } else { ExitCode::from(HAS_PROBLEMS) })
+}
+
+fn print(status: &Status) {
+    let uptime = humantime::format_duration(Duration::from_secs(status.uptime_seconds));
+    println!("node        {} of cluster {}, agent {}, up {uptime}", status.node, status.cluster, status.version);
+    let rung = match status.rung {
+        constellation_api::Rung::Full => "full",
+        constellation_api::Rung::Isolated => "ISOLATED",
+        constellation_api::Rung::RuntimeDown => "CONTAINER RUNTIME DOWN",
+    };
+    println!("service     {rung}: {}", status.still_works);
+    println!("nodes       {} live of {} known", status.nodes_live, status.nodes_known);
+    println!("containers  {} here; {} instances of the cluster take traffic", status.containers, status.routable);
+    println!("runtime     {}", status.addresses.runtime);
+    let gossip = &status.gossip;
+    let seal = if gossip.sealed { "sealed" } else { "NOT SEALED" };
+    let dropped: u64 = gossip.dropped.values().sum();
+    println!(
+        "gossip      {} {seal}, {} datagrams in, {} out, {dropped} dropped",
+        status.addresses.gossip, gossip.datagrams_in, gossip.datagrams_out
+    );
+    let traefik = &status.traefik;
+    println!(
+        "traefik     http://{}/api/dynamic: {} routers, {} services, {} bytes; last known good: {}",
+        status.addresses.provider, traefik.routers, traefik.services, traefik.bytes, traefik.last_known_good
+    );
+    if let Some(held) = &traefik.held {
+        println!("held back   {held}");
+    }
+    for forward in &status.gateway {
+        println!(
+            "gateway     {} -> {} port {} of {} ({} open)",
+            forward.listen, forward.upstream, forward.port, forward.service, forward.open
+        );
+    }
+    for problem in &status.problems {
+        println!("problem     {} {}: {}", problem.area, problem.subject, problem.message);
+    }
+}
+
+pub(super) async fn members(args: AskArgs) -> anyhow::Result<ExitCode> {
+    let members = Client::new(&args.socket).members().await?;
+    if args.json {
+        print_json(&members)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut table = table(["NODE", "STATE", "ADDRESS", "PRIORITY", "INSTANCES", "TAKE TRAFFIC", "AGENT"]);
+    for member in members {
+        let me = if member.me { " (this node)" } else { "" };
+        let state = if member.cordoned { format!("{}, cordoned", member.state) } else { member.state };
+        table.add_row([
+            format!("{}{me}", member.node),
+            state,
+            member.mesh.to_string(),
+            member.priority.0.to_string(),
+            member.instances.to_string(),
+            member.routable.to_string(),
+            member.agent,
+        ]);
+    }
+    println!("{table}");
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(super) async fn services(args: AskArgs) -> anyhow::Result<ExitCode> {
+    let services = Client::new(&args.socket).services().await?;
+    if args.json {
+        print_json(&services)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut table = table(["SERVICE", "NODE", "INSTANCE", "HEALTH", "ROUTED", "ENDPOINTS"]);
+    for row in services {
+        table.add_row([
+            row.service.to_string(),
+            row.node.to_string(),
+            row.instance.to_string(),
+            row.health.to_string(),
+            if row.routed { "yes" } else { "no" }.to_owned(),
+            row.endpoints.join(", "),
+        ]);
+    }
+    println!("{table}");
+    Ok(ExitCode::SUCCESS)
+}

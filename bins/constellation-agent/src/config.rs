@@ -1,0 +1,115 @@
+//! What the command line means, checked.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use anyhow::Context;
+use constellation_core::{ClusterId, DomainName, NodeFacts, NodeName, Priority};
+use constellation_proxy::PortRange;
+use constellation_tailscale::PeerSource;
+use constellation_traefik::RenderConfig;
+
+use crate::cli::{RunArgs, RuntimeKind};
+
+/// How gossip is secured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Security {
+    /// Sealed with the keys of this file.
+    Keyring(PathBuf),
+    /// In the clear: somebody said so.
+    Insecure,
+}
+
+/// Settings of an agent.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// This node's name.
+    pub node: NodeName,
+    /// The cluster's name.
+    pub cluster: ClusterId,
+    /// The domain of generated routes.
+    pub domain: Option<DomainName>,
+    /// What this node says of itself.
+    pub facts: NodeFacts,
+    /// Where gossip listens.
+    pub gossip: SocketAddr,
+    /// Where peers are written down.
+    pub peers: Vec<PeerSource>,
+    /// The mesh gateway's ports.
+    pub gateway_ports: PortRange,
+    /// How gossip is secured.
+    pub security: Security,
+    /// What runs the containers.
+    pub runtime: RuntimeKind,
+    /// The engine's socket.
+    pub docker_socket: PathBuf,
+    /// How often every container is looked at.
+    pub health_interval: Duration,
+    /// Where Traefik polls.
+    pub provider: SocketAddr,
+    /// Entry points of generated routers.
+    pub entry_points: Vec<String>,
+    /// Certificate resolver of generated routers.
+    pub cert_resolver: Option<String>,
+    /// Where state is kept.
+    pub data_dir: PathBuf,
+    /// The API socket.
+    pub socket: PathBuf,
+}
+
+impl Config {
+    /// How routes are rendered here.
+    pub fn render(&self) -> RenderConfig {
+        RenderConfig {
+            domain: self.domain.clone(),
+            entry_points: self.entry_points.clone(),
+            cert_resolver: self.cert_resolver.clone(),
+            ..RenderConfig::default()
+        }
+    }
+
+    /// Checks what was said.
+    pub fn from_args(args: &RunArgs) -> anyhow::Result<Self> {
+        let node = args.node()?;
+        let mesh = args.mesh_address;
+        anyhow::ensure!(
+            !mesh.is_unspecified() && !mesh.is_multicast(),
+            "the mesh address {mesh} is not the address of one machine: give the one that the other nodes reach"
+        );
+        anyhow::ensure!(args.gossip_port != 0, "the gossip port cannot be 0: the other nodes must know it");
+        let gossip = SocketAddr::new(mesh, args.gossip_port);
+        let mut peers = Vec::new();
+        for peer in args.join.iter().filter(|peer| !peer.trim().is_empty()) {
+            peers.push(PeerSource::parse(peer.trim(), args.gossip_port).context("--join")?);
+        }
+        peers.extend(args.peers_file.clone().map(PeerSource::File));
+        let security = if args.insecure_gossip {
+            Security::Insecure
+        } else {
+            Security::Keyring(args.keyring.clone().unwrap_or_else(|| args.secrets_path.join("gossip.key")))
+        };
+        let facts = NodeFacts {
+            public: args.public_ip.clone(),
+            priority: Priority(args.priority),
+            agent: env!("CARGO_PKG_VERSION").to_owned(),
+            ..NodeFacts::at(mesh)
+        };
+        Ok(Self {
+            node,
+            cluster: args.cluster.clone(),
+            domain: args.domain.clone(),
+            facts,
+            gossip,
+            peers,
+            gateway_ports: args.gateway_ports,
+            security,
+            runtime: args.runtime,
+            docker_socket: args.docker_socket.clone(),
+            health_interval: args.health_interval,
+            provider: args.provider_listen,
+            entry_points: args.entry_points.clone(),
+            cert_resolver: args.cert_resolver.clone(),
+            data_dir: args.data_dir.clone(),
+            socket: args.socket.clone().unwrap_or_else(|| args.data_dir.join("agent.sock")),
+        })
+    }
+}

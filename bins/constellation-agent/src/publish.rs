@@ -1,0 +1,169 @@
+//! What this node tells the others, from what its monitor sees. Pure.
+//!
+//! An endpoint is told only with an address that other nodes reach: a port that is published on the mesh address, or
+//! one that the mesh gateway forwards. Which of the two is decided here; opening the gateway's ports is the shell's.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::{IpAddr, SocketAddr},
+};
+
+use constellation_core::{
+    Endpoint, Health, Instance, InstanceId, NodeFacts, Protocol, RouteSet,
+    fact::Publication,
+};
+use constellation_docker::Container;
+use constellation_monitor::{Observed, Report, identity};
+use constellation_proxy::Forward;
+
+/// Endpoints told of one instance, at most: what fits an instance's 512 bytes with room for everything else.
+const ENDPOINTS_MAX: usize = 6;
+
+/// What one container wants to be reached by, read from its labels.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// Its routes; `None` where it takes no part in routing.
+    pub routes: Option<RouteSet>,
+    /// What is wrong with its labels.
+    pub problems: Vec<String>,
+}
+
+/// How a port of a container can be reached from other nodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// It is published on an address that they reach.
+    Published(SocketAddr),
+    /// It is reachable on this machine, here; the gateway must forward it.
+    Forward(SocketAddr),
+}
+
+/// How other nodes can reach a TCP port of a container, given the mesh address of this node.
+pub fn reach(container: &Container, port: u16, mesh: IpAddr) -> Option<Reach> {
+    let is_port = |published: &&constellation_docker::PublishedPort| {
+        published.container.number == port && published.container.protocol == constellation_docker::Protocol::Tcp
+    };
+    let published: Vec<_> = container.published.iter().filter(is_port).collect();
+    let on_mesh = published.iter().find(|p| p.host_ip == mesh || unspecified_for(p.host_ip, mesh));
+    if let Some(published) = on_mesh {
+        return Some(Reach::Published(SocketAddr::new(mesh, published.host_port)));
+    }
+    if let Some(published) = published.first() {
+        // "All addresses" of the other family is reached over that family's loopback.
+        let host = match published.host_ip {
+            IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(std::net::Ipv4Addr::LOCALHOST),
+            IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(std::net::Ipv6Addr::LOCALHOST),
+            ip => ip,
+        };
+        return Some(Reach::Forward(SocketAddr::new(host, published.host_port)));
+    }
+    if container.host_network {
+        // It listens on the host itself; a service that is to be reached from elsewhere listens on all addresses.
+        return Some(Reach::Published(SocketAddr::new(mesh, port)));
+    }
+    let on_network = |wanted: &dyn Fn(&str) -> bool| {
+        container.networks.iter().filter(|network| wanted(&network.name)).find_map(|network| network.address)
+    };
+    // The network on Traefik's side first: a firewall between networks then sees the traffic that it expects.
+    let address = on_network(&|name| name == "publicnet" || name.ends_with("_publicnet"))
+        .or_else(|| on_network(&|_| true))?;
+    Some(Reach::Forward(SocketAddr::new(address, port)))
+}
+
+fn unspecified_for(published: IpAddr, mesh: IpAddr) -> bool {
+    published.is_unspecified() && published.is_ipv4() == mesh.is_ipv4()
+}
+
+/// The ports that routes lead to.
+fn routed_ports(routes: &RouteSet) -> BTreeSet<u16> {
+    routes.services.values().map(|service| service.port).collect()
+}
+
+/// What the mesh gateway must forward: every routed port of a running container that is not published on the mesh.
+pub fn forwards(report: &Report, wanted: &BTreeMap<InstanceId, Wanted>, mesh: IpAddr) -> BTreeSet<Forward> {
+    let mut forwards = BTreeSet::new();
+    for observed in report.containers.values().filter(|observed| observed.health != Health::Stopped) {
+        let Some(routes) = wanted.get(&observed.instance).and_then(|wanted| wanted.routes.as_ref()) else { continue };
+        for port in routed_ports(routes) {
+            if let Some(Reach::Forward(upstream)) = reach(&observed.container, port, mesh) {
+                let (service, instance) = (observed.service.clone(), observed.instance.clone());
+                forwards.insert(Forward { service, instance, port, upstream });
+            }
+        }
+    }
+    forwards
+}
+
+/// What to tell, once the gateway listens.
+pub fn publication(
+    node: NodeFacts,
+    report: &Report,
+    wanted: &BTreeMap<InstanceId, Wanted>,
+    listening: &BTreeMap<(InstanceId, u16), SocketAddr>,
+) -> Publication {
+    let mut routes = BTreeMap::new();
+    let mut instances = Vec::new();
+    for observed in report.containers.values() {
+        let set = wanted.get(&observed.instance).and_then(|wanted| wanted.routes.as_ref());
+        let id = set.map(|set| {
+            let id = set.id();
+            routes.entry(id.clone()).or_insert_with(|| set.clone());
+            id
+        });
+        instances.push(Instance {
+            id: observed.instance.clone(),
+            service: observed.service.clone(),
+            health: observed.health,
+            since: observed.since,
+            endpoints: endpoints(observed, set, node.mesh, listening),
+            networks: observed.container.networks.iter().filter_map(|network| network.name.parse().ok()).collect(),
+            routes: id,
+            definition: observed.container.labels.get(identity::DEFINITION_LABEL).map(|hash| hash.chars().take(64).collect()),
+        });
+    }
+    Publication { node, instances, routes }
+}
+
+fn endpoints(
+    observed: &Observed,
+    routes: Option<&RouteSet>,
+    mesh: IpAddr,
+    listening: &BTreeMap<(InstanceId, u16), SocketAddr>,
+) -> Vec<Endpoint> {
+    let Some(routes) = routes else { return Vec::new() };
+    if observed.health == Health::Stopped {
+        return Vec::new();
+    }
+    routed_ports(routes)
+        .into_iter()
+        .filter_map(|port| {
+            let address = match reach(&observed.container, port, mesh)? {
+                Reach::Published(address) => address,
+                Reach::Forward(_) => *listening.get(&(observed.instance.clone(), port))?,
+            };
+            Some(Endpoint { port, protocol: Protocol::Tcp, address })
+        })
+        .take(ENDPOINTS_MAX)
+        .collect()
+}
+
+/// What keeps routed containers from being reached, by container name.
+pub fn unreachable(report: &Report, wanted: &BTreeMap<InstanceId, Wanted>, mesh: IpAddr) -> Vec<(String, String)> {
+    let mut problems = Vec::new();
+    for observed in report.containers.values().filter(|observed| observed.health != Health::Stopped) {
+        let Some(routes) = wanted.get(&observed.instance).and_then(|wanted| wanted.routes.as_ref()) else { continue };
+        for port in routed_ports(routes) {
+            if reach(&observed.container, port, mesh).is_none() {
+                let message = format!(
+                    "its port {port} is routed, but it is on no network with an address: attach it to a bridge network, \
+                     or publish the port on {mesh}"
+                );
+                problems.push((observed.container.name.clone(), message));
+            }
+        }
+    }
+    problems
+}
+
+#[cfg(test)]
+#[path = "publish_tests.rs"]
+mod tests;

@@ -1,0 +1,121 @@
+use std::sync::Arc;
+
+use constellation_core::{WallTime, route::HttpService};
+use constellation_docker::{
+    ContainerId, ContainerState, HealthReport, NetworkAttachment, Port, PublishedPort, RunState,
+};
+use constellation_monitor::HealState;
+
+use super::*;
+
+const MESH: &str = "100.64.0.1";
+
+fn mesh() -> IpAddr {
+    MESH.parse().unwrap()
+}
+
+fn container() -> Container {
+    Container {
+        id: ContainerId::new("abcdef0123456789"),
+        name: "web".to_owned(),
+        image: "image".to_owned(),
+        labels: BTreeMap::new(),
+        state: ContainerState {
+            run: RunState::Running,
+            health: HealthReport::None,
+            pid: None,
+            exit_code: None,
+            oom_killed: false,
+            started_at_ms: Some(1),
+            finished_at_ms: None,
+            restarts: 0,
+        },
+        exposed: vec![Port::tcp(80)],
+        published: vec![],
+        networks: vec![],
+        host_network: false,
+    }
+}
+
+fn published(on: &str) -> Container {
+    let port = PublishedPort { container: Port::tcp(80), host_ip: on.parse().unwrap(), host_port: 8080 };
+    Container { published: vec![port], ..container() }
+}
+
+fn on_networks(networks: &[(&str, &str)]) -> Container {
+    let attach = |(name, address): &(&str, &str)| NetworkAttachment {
+        name: (*name).to_owned(),
+        address: Some(address.parse().unwrap()),
+    };
+    Container { networks: networks.iter().map(attach).collect(), ..container() }
+}
+
+fn address(text: &str) -> SocketAddr {
+    text.parse().unwrap()
+}
+
+#[test]
+fn a_port_that_is_published_on_the_mesh_needs_no_gateway() {
+    for on in [MESH, "0.0.0.0"] {
+        assert_eq!(reach(&published(on), 80, mesh()), Some(Reach::Published(address("100.64.0.1:8080"))), "{on}");
+    }
+}
+
+#[test]
+fn a_port_that_is_published_on_loopback_only_is_forwarded() {
+    assert_eq!(reach(&published("127.0.0.1"), 80, mesh()), Some(Reach::Forward(address("127.0.0.1:8080"))));
+}
+
+#[test]
+fn a_port_that_is_not_published_is_forwarded_to_the_container_on_traefiks_network_first() {
+    let container = on_networks(&[("backend", "10.0.7.2"), ("stack_publicnet", "10.76.0.2")]);
+    assert_eq!(reach(&container, 80, mesh()), Some(Reach::Forward(address("10.76.0.2:80"))));
+}
+
+#[test]
+fn a_container_without_any_address_is_not_reached() {
+    assert_eq!(reach(&container(), 80, mesh()), None);
+}
+
+fn seen(container: Container, health: Health) -> (Report, BTreeMap<InstanceId, Wanted>) {
+    let instance: InstanceId = "abcdef012345".parse().unwrap();
+    let observed = Observed {
+        instance: instance.clone(),
+        service: "web".parse().unwrap(),
+        container: Arc::new(container),
+        health,
+        since: WallTime(1),
+        heal: HealState::Idle,
+        removed: false,
+    };
+    let mut routes = RouteSet::default();
+    routes.services.insert("web".parse().unwrap(), HttpService::to_port(80));
+    let report = Report { containers: BTreeMap::from([(instance.clone(), observed)]), ..Report::default() };
+    (report, BTreeMap::from([(instance, Wanted { routes: Some(routes), problems: vec![] })]))
+}
+
+#[test]
+fn a_stopped_container_is_told_with_its_routes_and_without_endpoints() {
+    let (report, wanted) = seen(published(MESH), Health::Stopped);
+    assert!(forwards(&report, &wanted, mesh()).is_empty());
+    let told = publication(NodeFacts::at(mesh()), &report, &wanted, &BTreeMap::new());
+    assert_eq!(told.instances[0].endpoints, []);
+    assert!(told.instances[0].routes.is_some(), "its routes answer 503, not 404");
+}
+
+#[test]
+fn an_endpoint_is_told_only_once_the_gateway_listens_for_it() {
+    let (report, wanted) = seen(on_networks(&[("backend", "10.0.7.2")]), Health::Healthy);
+    let told = |listening| publication(NodeFacts::at(mesh()), &report, &wanted, &listening).instances[0].clone();
+    assert_eq!(forwards(&report, &wanted, mesh()).len(), 1);
+    assert_eq!(told(BTreeMap::new()).endpoints, []);
+    let listening = BTreeMap::from([(("abcdef012345".parse().unwrap(), 80), address("100.64.0.1:40001"))]);
+    assert_eq!(told(listening).tcp(80), Some(address("100.64.0.1:40001")));
+}
+
+#[test]
+fn a_routed_container_that_cannot_be_reached_is_named_with_the_remedy() {
+    let (report, wanted) = seen(container(), Health::Healthy);
+    let problems = unreachable(&report, &wanted, mesh());
+    assert!(problems[0].0 == "web" && problems[0].1.contains("publish the port on 100.64.0.1"), "{problems:?}");
+}

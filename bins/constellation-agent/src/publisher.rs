@@ -1,0 +1,141 @@
+//! The task that tells the others: on each change that the monitor sees, it reads labels, lets the gateway open what is
+//! needed, and publishes the result.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use constellation_api::Problem;
+use constellation_core::{InstanceId, NodeFacts};
+use constellation_docker::Protocol;
+use constellation_gossip::GossipHandle;
+use constellation_monitor::{Observed, Report, RuntimeState};
+use constellation_proxy::GatewayHandle;
+use constellation_traefik::{LabelConfig, parse_labels};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::publish::{self, Wanted};
+
+/// How long the first publication waits for the first look at the containers. Without it a restarted agent would first
+/// tell the others that nothing runs here, and take its own services out of their routes for that moment.
+const FIRST_LOOK: Duration = Duration::from_secs(3);
+
+pub(crate) struct Publisher {
+    pub(crate) facts: NodeFacts,
+    pub(crate) labels: LabelConfig,
+    pub(crate) gateway: GatewayHandle,
+    pub(crate) gossip: GossipHandle,
+    pub(crate) reports: watch::Receiver<Arc<Report>>,
+    pub(crate) problems: watch::Sender<Vec<Problem>>,
+    /// Labels of a container never change, so each is read once. Keyed with the ports, which can.
+    pub(crate) read: BTreeMap<InstanceId, (Vec<u16>, Wanted)>,
+}
+
+impl Publisher {
+    pub(crate) async fn run(mut self, shutdown: CancellationToken) {
+        let mut reports = self.reports.clone();
+        let looked = reports.wait_for(|report| report.runtime != RuntimeState::Unasked);
+        if tokio::time::timeout(FIRST_LOOK, looked).await.is_err() {
+            warn!("the containers could not be looked at yet: the other nodes hear of this node without them");
+        }
+        loop {
+            let report = Arc::clone(&reports.borrow_and_update());
+            self.publish(&report).await;
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                changed = reports.changed() => if changed.is_err() {
+                    // The monitor ended; its supervisor knows what that means.
+                    return shutdown.cancelled().await;
+                },
+            }
+        }
+    }
+
+    async fn publish(&mut self, report: &Report) {
+        self.read.retain(|instance, _| report.containers.contains_key(instance));
+        let mut wanted = BTreeMap::new();
+        let mut problems = Vec::new();
+        for observed in report.containers.values() {
+            let read = self.wanted(observed);
+            problems.extend(read.problems.iter().map(|message| problem("labels", &observed.container.name, message)));
+            wanted.insert(observed.instance.clone(), read);
+        }
+        let mesh = self.facts.mesh;
+        for (name, message) in publish::unreachable(report, &wanted, mesh) {
+            problems.push(problem("gateway", &name, &message));
+        }
+        let listening = match self.gateway.sync(publish::forwards(report, &wanted, mesh)).await {
+            Ok(opened) => {
+                for error in opened.failed {
+                    problems.push(problem("gateway", "endpoint", &chain(&error)));
+                }
+                opened.listening
+            }
+            Err(error) => {
+                warn!(%error, "nothing is published: this agent is on its way out");
+                return;
+            }
+        };
+        for (name, message) in &report.problems {
+            problems.push(problem("containers", name, message));
+        }
+        if let RuntimeState::Silent { why } = &report.runtime {
+            problems.push(problem("containers", "runtime", why));
+        }
+        self.gossip.publish(publish::publication(self.facts.clone(), report, &wanted, &listening));
+        self.say(problems);
+    }
+
+    fn wanted(&mut self, observed: &Observed) -> Wanted {
+        let container = &observed.container;
+        let ports: Vec<u16> =
+            container.exposed.iter().filter(|port| port.protocol == Protocol::Tcp).map(|port| port.number).collect();
+        if let Some((known, wanted)) = self.read.get(&observed.instance)
+            && *known == ports
+        {
+            return wanted.clone();
+        }
+        let parsed = parse_labels(&observed.service, &container.labels, &ports, &self.labels);
+        let wanted = Wanted {
+            routes: parsed.routes,
+            problems: parsed.problems.iter().map(ToString::to_string).collect(),
+        };
+        self.read.insert(observed.instance.clone(), (ports, wanted.clone()));
+        wanted
+    }
+
+    /// Logs each problem once, when it appears.
+    fn say(&self, problems: Vec<Problem>) {
+        let identity = |problem: &Problem| (problem.area.clone(), problem.subject.clone(), problem.message.clone());
+        let known: BTreeSet<_> = self.problems.borrow().iter().map(identity).collect();
+        let now: BTreeSet<_> = problems.iter().map(identity).collect();
+        for problem in problems.iter().filter(|problem| !known.contains(&identity(problem))) {
+            warn!(area = problem.area, subject = problem.subject, "{}", problem.message);
+        }
+        if now.len() < known.len() && now.is_empty() {
+            info!("the problems of this node's containers are gone");
+        }
+        if known != now {
+            self.problems.send_replace(problems);
+        }
+    }
+}
+
+fn problem(area: &str, subject: &str, message: &str) -> Problem {
+    Problem { area: area.to_owned(), subject: subject.to_owned(), message: message.to_owned() }
+}
+
+/// An error with its causes, on one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,165 @@
+//! Agents with a real Traefik that polls one of them. `cargo xtask test` says where the binary is.
+#![allow(clippy::unwrap_used, reason = "a test may")]
+
+mod support;
+
+use std::{
+    collections::BTreeSet,
+    net::SocketAddr,
+    process::{Child, Command, Stdio},
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+    time::Duration,
+};
+
+use constellation_traefik::{StaticConfig, static_config};
+use rustix::process::{Signal, kill_process};
+use support::{Cluster, Node, http};
+
+const HOST: &str = "whoami.example.test";
+
+struct Traefik {
+    process: Child,
+    web: SocketAddr,
+    api: SocketAddr,
+}
+
+impl Traefik {
+    fn start(cluster: &Cluster, node: &Node) -> Self {
+        let binary = std::env::var("CONSTELLATION_E2E_TRAEFIK")
+            .unwrap_or_else(|_| panic!("CONSTELLATION_E2E_TRAEFIK is not set: run this suite by `cargo xtask test`"));
+        let listen = || SocketAddr::new(node.address, support::free_port(node.address));
+        let (web, api) = (listen(), listen());
+        let config = StaticConfig {
+            entry_points: vec![("web".to_owned(), web)],
+            api,
+            ..StaticConfig::for_provider(node.provider)
+        };
+        let log = std::fs::File::create(cluster.directory.path().join("traefik.log")).unwrap();
+        let process = Command::new(binary)
+            .args(static_config(&config))
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        Self { process, web, api }
+    }
+
+    fn answer(&self) -> Option<(u16, String)> {
+        let (status, body) = http::get(self.web, HOST, "/").ok()?;
+        Some((status, String::from_utf8_lossy(&body).lines().next().unwrap_or_default().to_owned()))
+    }
+
+    fn answered_by(&self, requests: usize) -> BTreeSet<String> {
+        (0..requests).filter_map(|_| self.answer()).filter(|(status, _)| *status == 200).map(|(_, name)| name).collect()
+    }
+}
+
+impl Drop for Traefik {
+    fn drop(&mut self) {
+        drop(self.process.kill());
+        drop(self.process.wait());
+    }
+}
+
+#[test]
+fn requests_are_answered_by_each_node_in_turn_and_traefik_accepts_every_router() {
+    let cluster = Cluster::new();
+    let nodes = cluster.start(3);
+    nodes.iter().for_each(|node| drop(node.whoami(&[])));
+    let traefik = Traefik::start(&cluster, &nodes[0]);
+    let all: BTreeSet<String> = (1..=3).map(|node| format!("Name: n{node}")).collect();
+    nodes[0].wait("each node answers", |_| traefik.answered_by(9) == all);
+    let (_, body) = http::get(traefik.api, "localhost", "/api/http/routers").unwrap();
+    let routers: serde_json::Value = serde_json::from_slice(&body).unwrap();
+    let ours: Vec<_> = routers.as_array().unwrap().iter().filter(|router| router["provider"] == "http").collect();
+    assert!(ours.len() >= 4, "one for the service and one for each node: {routers:#}");
+    assert!(ours.iter().all(|router| router["status"] == "enabled"), "{routers:#}");
+}
+
+#[test]
+fn when_the_last_backend_dies_the_answer_is_503_and_not_404() {
+    let cluster = Cluster::new();
+    let nodes = cluster.start(1);
+    nodes[0].whoami(&[]);
+    let traefik = Traefik::start(&cluster, &nodes[0]);
+    nodes[0].wait("it is answered", |_| traefik.answer().is_some_and(|(status, _)| status == 200));
+    nodes[0].ask(&["process", "stop", "whoami"]);
+    nodes[0].wait("503", |_| traefik.answer().is_some_and(|(status, _)| status == 503));
+}
+
+/// Asks all the time, from four threads, while something happens; how many of how many requests failed.
+fn under_load(traefik: &Traefik, what: impl FnOnce()) -> (usize, usize) {
+    let (stop, asked, failed) = (AtomicBool::new(false), AtomicUsize::new(0), AtomicUsize::new(0));
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    asked.fetch_add(1, Ordering::Relaxed);
+                    if !traefik.answer().is_some_and(|(status, _)| status == 200) {
+                        failed.fetch_add(1, Ordering::Relaxed);
+                    }
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+            });
+        }
+        // The load must end before a failed expectation leaves this scope, or it would wait for ever.
+        let happened = std::panic::catch_unwind(std::panic::AssertUnwindSafe(what));
+        stop.store(true, Ordering::Relaxed);
+        if let Err(panic) = happened {
+            std::panic::resume_unwind(panic);
+        }
+    });
+    (failed.into_inner(), asked.into_inner())
+}
+
+#[test]
+fn no_get_fails_when_a_backend_is_killed() {
+    let cluster = Cluster::new();
+    let nodes = cluster.start(2);
+    nodes.iter().for_each(|node| drop(node.whoami(&[])));
+    let traefik = Traefik::start(&cluster, &nodes[0]);
+    nodes[0].wait("both answer", |_| traefik.answered_by(6).len() == 2);
+    let (failed, asked) = under_load(&traefik, || {
+        let pid = nodes[1].process_pid("whoami").unwrap();
+        kill_process(pid, Signal::KILL).unwrap();
+        nodes[1].wait("it has been started again", |node| node.process_pid("whoami").is_some_and(|now| now != pid));
+        nodes[0].wait("both answer again", |_| traefik.answered_by(6).len() == 2);
+    });
+    assert!(asked > 50, "{asked}");
+    assert_eq!(failed, 0, "of {asked}");
+}
+
+#[test]
+fn no_get_fails_when_another_agent_is_killed_and_returns() {
+    let cluster = Cluster::new();
+    let mut nodes = cluster.start(2);
+    nodes.iter().for_each(|node| drop(node.whoami(&[])));
+    let traefik = Traefik::start(&cluster, &nodes[0]);
+    nodes[0].wait("both answer", |_| traefik.answered_by(6).len() == 2);
+    let mut other = nodes.pop().unwrap();
+    let (failed, asked) = under_load(&traefik, || {
+        other.kill();
+        nodes[0].wait("its server is gone", |node| node.servers().len() == 1);
+        other.start();
+        nodes[0].wait("both answer again", |_| traefik.answered_by(6).len() == 2);
+    });
+    assert!(asked > 50, "{asked}");
+    assert_eq!(failed, 0, "of {asked}");
+}
+
+#[test]
+fn no_get_fails_when_an_agent_leaves_in_order() {
+    let cluster = Cluster::new();
+    let mut nodes = cluster.start(2);
+    nodes.iter().for_each(|node| drop(node.whoami(&[])));
+    let traefik = Traefik::start(&cluster, &nodes[0]);
+    nodes[0].wait("both answer", |_| traefik.answered_by(6).len() == 2);
+    let mut leaver = nodes.pop().unwrap();
+    let (failed, asked) = under_load(&traefik, || {
+        leaver.signal(Signal::TERM);
+        assert!(leaver.wait_for_end().success());
+    });
+    assert!(asked > 50, "{asked}");
+    assert_eq!(failed, 0, "of {asked}");
+}

@@ -1,0 +1,312 @@
+//! Traefik's dynamic configuration, as far as it is generated here.
+//!
+//! One document is everything that Traefik knows from this provider. Traefik reads it strictly, so this model can only
+//! say what Traefik takes: an unknown field or an empty map anywhere makes it refuse the **whole** document, and a
+//! document without content removes every route. What the types cannot promise, [`DynamicConfig::validate`] checks.
+//!
+//! Equal documents have equal bytes ([`DynamicConfig::to_bytes`]): names are sorted and nothing in it tells the time.
+//! Traefik hashes the bytes and does nothing when they are the ones that it has.
+
+mod duration;
+mod validate;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use serde::{Deserialize, Serialize};
+
+pub use self::{
+    duration::GoDuration,
+    validate::{DocumentFault, InvalidDocument},
+};
+
+/// A name of a router, service, middleware or transport. Shared, because most are named in several places.
+pub type Name = Arc<str>;
+
+/// The highest priority that a router may have: Traefik refuses higher ones, which it keeps for its own routers.
+pub const PRIORITY_MAX: i64 = i64::MAX - 1000;
+
+/// The whole document.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DynamicConfig {
+    /// Everything about HTTP.
+    #[serde(skip_serializing_if = "Http::is_empty")]
+    pub http: Http,
+}
+
+/// HTTP routers and what they refer to, by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct Http {
+    /// Which requests go where.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub routers: BTreeMap<Name, Router>,
+    /// Load balancers.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub services: BTreeMap<Name, Service>,
+    /// What happens on the way.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub middlewares: BTreeMap<Name, Middleware>,
+    /// How servers are connected to.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub servers_transports: BTreeMap<Name, ServersTransport>,
+}
+
+impl Http {
+    /// Whether it says nothing.
+    pub fn is_empty(&self) -> bool {
+        self.routers.is_empty()
+            && self.services.is_empty()
+            && self.middlewares.is_empty()
+            && self.servers_transports.is_empty()
+    }
+}
+
+/// A router.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Router {
+    /// Entry points by name; never none, because Traefik would take all.
+    pub entry_points: Vec<Name>,
+    /// Middlewares in order: of this document, or `name@provider`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub middlewares: Vec<Name>,
+    /// The service: of this document, or `name@provider`.
+    pub service: Name,
+    /// The rule in its canonical form.
+    pub rule: String,
+    /// The higher number wins. Always given: which of two equal routers without priorities wins changes from one start
+    /// of Traefik to the next.
+    pub priority: i64,
+    /// TLS; `{}` is on with defaults.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Tls>,
+}
+
+/// TLS of a router.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct Tls {
+    /// The certificate resolver.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cert_resolver: Option<String>,
+    /// The TLS options, as `name@provider`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub options: Option<String>,
+}
+
+/// A service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Service {
+    /// Over servers.
+    LoadBalancer(LoadBalancer),
+    /// Over other services, each in its turn.
+    Weighted(Weighted),
+    /// One service, and another for what that one fails.
+    Failover(Failover),
+}
+
+/// A load balancer over servers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct LoadBalancer {
+    /// The servers. Written out even where there is none: `{}` is refused, and `[]` answers 503.
+    pub servers: Vec<Server>,
+    /// Whether a client stays with one server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sticky: Option<Box<Sticky>>,
+    /// Traefik's own check of the servers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub health_check: Option<Box<HealthCheck>>,
+    /// Whether the client's `Host` is passed on; absent means yes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pass_host_header: Option<bool>,
+    /// How the servers are connected to: of this document, or `name@provider`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub servers_transport: Option<Name>,
+}
+
+/// A server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Server {
+    /// Scheme, address and port.
+    pub url: Name,
+}
+
+/// Stickiness; Traefik has cookies alone.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sticky {
+    /// The cookie; `{}` is allowed here.
+    pub cookie: Cookie,
+}
+
+/// The cookie of a sticky load balancer.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+#[expect(missing_docs, reason = "Traefik's own fields, described at constellation_core::route::StickyCookie")]
+pub struct Cookie {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secure: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub http_only: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub same_site: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_age: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub domain: Option<String>,
+}
+
+/// Traefik's active check of a load balancer's servers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+#[expect(missing_docs, reason = "Traefik's own fields, described at constellation_core::route::HttpHealthCheck")]
+pub struct HealthCheck {
+    pub path: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scheme: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mode: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub method: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub interval: Option<GoDuration>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unhealthy_interval: Option<GoDuration>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<GoDuration>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hostname: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub follow_redirects: Option<bool>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
+}
+
+/// Each of several services in its turn.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Weighted {
+    /// The services; never none.
+    pub services: Vec<WeightedService>,
+}
+
+/// A service's part in a [`Weighted`] one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WeightedService {
+    /// Which service of this document.
+    pub name: Name,
+    /// Its share of the requests.
+    pub weight: u32,
+}
+
+/// One service, and another for what that one fails. Needs Traefik 3.7.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Failover {
+    /// Asked first; of this document.
+    pub service: Name,
+    /// Asked where the first answers with one of the errors; of this document.
+    pub fallback: Name,
+    /// What counts as failed.
+    pub errors: FailoverErrors,
+}
+
+/// What counts as failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct FailoverErrors {
+    /// Statuses or ranges of them, such as `502-504`; never none.
+    pub status: Vec<Name>,
+    /// The largest body that is kept for the second try. Traefik refuses larger ones with 413.
+    pub max_request_body_bytes: u64,
+}
+
+/// A middleware.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Middleware {
+    /// Tries again.
+    Retry(Retry),
+}
+
+/// Tries a request again that no server has received a byte of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Retry {
+    /// How often it is tried in all; at least 2.
+    pub attempts: u32,
+}
+
+/// How servers are connected to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct ServersTransport {
+    /// How long Traefik waits for a server.
+    pub forwarding_timeouts: ForwardingTimeouts,
+}
+
+/// How long Traefik waits for a server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct ForwardingTimeouts {
+    /// For the connection.
+    pub dial_timeout: GoDuration,
+    /// For the beginning of the answer, once the request is sent; absent means without limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub response_header_timeout: Option<GoDuration>,
+}
+
+impl DynamicConfig {
+    /// The document as Traefik gets it. Equal documents have equal bytes.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        // Values of these types always serialise: every key is a string, and nothing in them can fail.
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+
+    /// How many different servers it leads to.
+    pub fn server_urls(&self) -> std::collections::BTreeSet<&str> {
+        self.http.services.values().filter_map(Service::as_load_balancer).flat_map(LoadBalancer::urls).collect()
+    }
+}
+
+impl Service {
+    /// The load balancer, where it is one.
+    pub const fn as_load_balancer(&self) -> Option<&LoadBalancer> {
+        match self {
+            Self::LoadBalancer(balancer) => Some(balancer),
+            Self::Weighted(_) | Self::Failover(_) => None,
+        }
+    }
+
+    /// The services that it refers to.
+    pub fn references(&self) -> Vec<&Name> {
+        match self {
+            Self::LoadBalancer(_) => Vec::new(),
+            Self::Weighted(weighted) => weighted.services.iter().map(|part| &part.name).collect(),
+            Self::Failover(failover) => vec![&failover.service, &failover.fallback],
+        }
+    }
+}
+
+impl LoadBalancer {
+    /// The servers' URLs.
+    pub fn urls(&self) -> impl Iterator<Item = &str> {
+        self.servers.iter().map(|server| server.url.as_ref())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,141 @@
+//! What Traefik demands beyond the form of a document.
+
+use super::{DynamicConfig, Http, LoadBalancer, Middleware, Name, PRIORITY_MAX, Router, Service};
+use crate::rule;
+
+/// A document that Traefik would refuse, or take otherwise than it is meant.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the document has {count} faults, the first of them: {first}", count = self.faults.len(), first = self.first())]
+pub struct InvalidDocument {
+    /// What is wrong; never empty.
+    pub faults: Vec<DocumentFault>,
+}
+
+impl InvalidDocument {
+    fn first(&self) -> String {
+        self.faults.first().map(ToString::to_string).unwrap_or_default()
+    }
+}
+
+/// One thing that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{object} {fault}")]
+pub struct DocumentFault {
+    /// What it is about.
+    pub object: String,
+    /// What is wrong with it.
+    pub fault: String,
+}
+
+impl DynamicConfig {
+    /// Proves what the types do not: that every reference leads somewhere and not in a circle, that names and values are
+    /// of the form that Traefik wants, and that no list is empty where emptiness has a meaning of its own.
+    pub fn validate(&self) -> Result<(), InvalidDocument> {
+        let mut check = Check { http: &self.http, faults: Vec::new() };
+        for (name, router) in &self.http.routers {
+            check.router(name, router);
+        }
+        for (name, service) in &self.http.services {
+            check.service(name, service);
+        }
+        for (name, middleware) in &self.http.middlewares {
+            let Middleware::Retry(retry) = middleware;
+            check.name("middleware", name);
+            check.demand(retry.attempts >= 2, || format!("middleware `{name}`"), "tries less than twice");
+        }
+        for (name, transport) in &self.http.servers_transports {
+            check.name("transport", name);
+            let timeouts = &transport.forwarding_timeouts;
+            let positive = !timeouts.dial_timeout.0.is_zero()
+                && timeouts.response_header_timeout.is_none_or(|timeout| !timeout.0.is_zero());
+            // Zero is Traefik's word for "no limit".
+            check.demand(positive, || format!("transport `{name}`"), "has a timeout of zero");
+        }
+        if check.faults.is_empty() { Ok(()) } else { Err(InvalidDocument { faults: check.faults }) }
+    }
+}
+
+struct Check<'a> {
+    http: &'a Http,
+    faults: Vec<DocumentFault>,
+}
+
+impl Check<'_> {
+    fn demand(&mut self, holds: bool, object: impl FnOnce() -> String, fault: &str) {
+        if !holds {
+            self.faults.push(DocumentFault { object: object(), fault: fault.to_owned() });
+        }
+    }
+
+    fn name(&mut self, kind: &str, name: &str) {
+        // An `@` in a name makes Traefik look for what it refers to at another provider.
+        let valid = !name.is_empty() && name.chars().all(|c| c.is_ascii_graphic() && c != '@');
+        self.demand(valid, || format!("{kind} `{name}`"), "has a name that Traefik would misread");
+    }
+
+    fn router(&mut self, name: &Name, router: &Router) {
+        let object = || format!("router `{name}`");
+        self.name("router", name);
+        let entry_points = !router.entry_points.is_empty() && router.entry_points.iter().all(|e| !e.is_empty());
+        self.demand(entry_points, object, "names no entry point, so that Traefik would take all");
+        self.demand(router.priority != 0, object, "has priority 0, which is none");
+        self.demand(router.priority <= PRIORITY_MAX, object, "has a priority that Traefik keeps to itself");
+        if let Err(error) = rule::parse_generated(&router.rule) {
+            self.demand(false, object, &format!("has a rule that is none: {error}"));
+        }
+        let leads = is_foreign(&router.service) || self.http.services.contains_key(&router.service);
+        self.demand(leads, object, "leads to a service that is not there");
+        for middleware in &router.middlewares {
+            let known = is_foreign(middleware) || self.http.middlewares.contains_key(middleware);
+            self.demand(known, object, "uses a middleware that is not there");
+        }
+    }
+
+    fn service(&mut self, name: &Name, service: &Service) {
+        let object = || format!("service `{name}`");
+        self.name("service", name);
+        match service {
+            Service::LoadBalancer(balancer) => self.load_balancer(name, balancer),
+            Service::Weighted(weighted) => {
+                self.demand(!weighted.services.is_empty(), object, "distributes over nothing");
+                self.demand(weighted.services.iter().all(|part| part.weight > 0), object, "has a part without weight");
+                let known = |part: &Name| !matches!(self.http.services.get(part), None | Some(Service::Weighted(_)));
+                let known = weighted.services.iter().all(|part| known(&part.name));
+                self.demand(known, object, "distributes over what is not there");
+            }
+            Service::Failover(failover) => {
+                // Load balancers alone, so that references cannot go in a circle.
+                let known = |part: &Name| matches!(self.http.services.get(part), Some(Service::LoadBalancer(_)));
+                let known = known(&failover.service) && known(&failover.fallback);
+                self.demand(known, object, "falls over between what is not there");
+                self.demand(failover.service != failover.fallback, object, "falls over to itself");
+                self.demand(!failover.errors.status.is_empty(), object, "falls over on no error");
+            }
+        }
+    }
+
+    fn load_balancer(&mut self, name: &Name, balancer: &LoadBalancer) {
+        let object = || format!("service `{name}`");
+        self.demand(balancer.urls().all(is_url), object, "has a server whose URL is none");
+        if let Some(transport) = &balancer.servers_transport {
+            let known = is_foreign(transport) || self.http.servers_transports.contains_key(transport);
+            self.demand(known, object, "uses a transport that is not there");
+        }
+        if let Some(check) = &balancer.health_check {
+            let complete = check.path.starts_with('/') || check.mode.as_deref() == Some("grpc");
+            self.demand(complete, object, "has a health check without a path");
+            let zero = [check.interval, check.unhealthy_interval, check.timeout].into_iter().flatten();
+            self.demand(zero.into_iter().all(|d| !d.0.is_zero()), object, "has a health check with a time of zero");
+        }
+    }
+}
+
+/// Whether another provider defines it.
+fn is_foreign(name: &str) -> bool {
+    name.split_once('@').is_some_and(|(name, provider)| !name.is_empty() && !provider.is_empty())
+}
+
+fn is_url(url: &str) -> bool {
+    let address = ["http://", "https://", "h2c://"].iter().find_map(|scheme| url.strip_prefix(scheme));
+    address.is_some_and(|address| address.parse::<std::net::SocketAddr>().is_ok_and(|a| a.port() != 0))
+}

@@ -1,0 +1,217 @@
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use constellation_core::{
+    ClusterView, Endpoint, Evidence, Generation, Governor, Health, Incarnation, Instance, Moment, NodeFacts, Protocol,
+    RouteSet, WallTime,
+    route::{HttpRouter, HttpService},
+    view::NodeView,
+};
+use proptest::prelude::*;
+
+use super::*;
+use crate::{
+    document::DynamicConfig,
+    render::{RenderConfig, render},
+};
+
+const GRACE: Duration = Duration::from_secs(5);
+
+fn at(second: u64) -> Moment {
+    Moment::after_start(Duration::from_secs(second))
+}
+
+/// A view of node 1 of these nodes, each with these services; what follows a `-` is dead.
+fn view(nodes: &[(u8, bool, &[&str])]) -> ClusterView {
+    let incarnations = nodes.iter().map(|(number, live, services)| {
+        let mut routes = BTreeMap::new();
+        let instances = services.iter().enumerate().map(|(index, service)| {
+            let mut set = RouteSet::default();
+            let rule = format!("Host(`{service}`)");
+            let router = HttpRouter { rule, service: (*service).to_owned(), ..HttpRouter::default() };
+            set.routers.insert(service.parse().unwrap(), router);
+            set.services.insert(service.parse().unwrap(), HttpService::to_port(80));
+            let id = set.id();
+            routes.insert(id.clone(), Arc::new(set));
+            let address = ([10, 0, 0, *number], 40_000 + u16::try_from(index).unwrap()).into();
+            Instance {
+                id: format!("{service}{number}").parse().unwrap(),
+                service: service.parse().unwrap(),
+                health: Health::Healthy,
+                since: WallTime(1),
+                endpoints: vec![Endpoint { port: 80, protocol: Protocol::Tcp, address }],
+                networks: vec![],
+                routes: Some(id),
+                definition: None,
+            }
+        });
+        let instances = instances.map(|instance| (instance.id.clone(), instance)).collect();
+        let name = format!("n{number}").parse().unwrap();
+        let facts = NodeFacts::at([10, 0, 0, *number].into());
+        Incarnation {
+            node: Arc::new(NodeView { name, generation: Generation(1), facts, instances, routes }),
+            live: *live,
+        }
+    });
+    ClusterView::derive("n1".parse().unwrap(), 1, incarnations)
+}
+
+fn rendered(view: &ClusterView) -> DynamicConfig {
+    render(view, &RenderConfig::default()).document
+}
+
+fn urls(document: &DynamicConfig, service: &str) -> Vec<String> {
+    let balancer = document.http.services[service].as_load_balancer().unwrap();
+    balancer.urls().map(str::to_owned).collect()
+}
+
+/// A memory that has served this view for a long time.
+fn after(view: &ClusterView) -> HoldBack {
+    let mut hold_back = HoldBack::new(Governor::default(), None, at(0), GRACE);
+    hold_back.settle(view, rendered(view), at(10));
+    hold_back
+}
+
+fn settled(hold_back: &mut HoldBack, view: &ClusterView, now: Moment) -> (DynamicConfig, Option<Held>) {
+    let settled = hold_back.settle(view, rendered(view), now);
+    let document = (*settled.document.unwrap()).clone();
+    document.validate().unwrap();
+    (document, settled.held)
+}
+
+const ALL: [(u8, bool, &[&str]); 4] =
+    [(1, true, &["web"]), (2, true, &["web", "db"]), (3, true, &["web", "db"]), (4, true, &["mail"])];
+
+#[test]
+fn a_node_that_lost_sight_of_most_peers_keeps_their_servers_for_what_nobody_else_has() {
+    let mut hold_back = after(&view(&ALL));
+    let alone = view(&[(1, true, &["web"]), (2, false, &["web", "db"]), (3, false, &["web", "db"]), (4, false, &["mail"])]);
+    let (document, held) = settled(&mut hold_back, &alone, at(60));
+    assert_eq!(urls(&document, "web"), ["http://10.0.0.1:40000"], "what is still seen is enough");
+    assert_eq!(urls(&document, "db"), ["http://10.0.0.2:40001", "http://10.0.0.3:40001"]);
+    assert_eq!(urls(&document, "mail"), ["http://10.0.0.4:40000"]);
+    assert_eq!(held, Some(Held { routers: 2, reason: HeldReason::CutOff { peers_known: 3, peers_live: 0 } }));
+    let (document, held) = settled(&mut hold_back, &alone, at(600));
+    assert_eq!((urls(&document, "db").len(), held.is_some()), (2, true), "for as long as it lasts");
+    let (document, held) = settled(&mut hold_back, &view(&ALL), at(700));
+    assert_eq!((document, held), (rendered(&view(&ALL)), None), "and not longer");
+}
+
+#[test]
+fn peers_that_fade_one_after_the_other_are_remembered_together() {
+    let mut hold_back = after(&view(&ALL));
+    for (second, live) in [(60, [false, true, true]), (61, [false, false, true]), (62, [false, false, false])] {
+        let fading =
+            view(&[(1, true, &["web"]), (2, live[0], &["web", "db"]), (3, live[1], &["web", "db"]), (4, live[2], &["mail"])]);
+        let (document, _) = settled(&mut hold_back, &fading, at(second));
+        if second == 62 {
+            assert_eq!(urls(&document, "db").len(), 2);
+            assert_eq!(urls(&document, "mail").len(), 1);
+        }
+    }
+}
+
+#[test]
+fn one_node_lost_of_several_is_simply_lost() {
+    let mut hold_back = after(&view(&ALL));
+    let one_lost = view(&[ALL[0], ALL[1], ALL[2], (4, false, &["mail"])]);
+    let (document, held) = settled(&mut hold_back, &one_lost, at(60));
+    assert_eq!((document, held), (rendered(&one_lost), None));
+}
+
+#[test]
+fn what_its_own_containers_do_always_applies() {
+    let mut hold_back = after(&view(&[(1, true, &["mine", "web"]), (2, true, &["web", "db"]), (3, true, &["db"])]));
+    let alone = view(&[(1, true, &[]), (2, false, &["web", "db"]), (3, false, &["db"])]);
+    let (document, held) = settled(&mut hold_back, &alone, at(60));
+    assert!(!document.http.routers.contains_key("mine"), "its container is gone, and this node knows");
+    assert_eq!(urls(&document, "web"), ["http://10.0.0.2:40000"], "without its own server");
+    assert!(held.is_some());
+}
+
+#[test]
+fn an_agent_that_starts_says_nothing_until_it_knows_whether_there_is_nothing() {
+    let mut hold_back = HoldBack::new(Governor::default(), None, at(0), GRACE);
+    let nothing = view(&[(1, true, &[])]);
+    assert_eq!(hold_back.settle(&nothing, rendered(&nothing), at(1)), Settled { document: None, held: None });
+    assert_eq!(hold_back.wake(at(1)), Some(at(5)));
+    let (document, _) = settled(&mut hold_back, &nothing, at(5));
+    assert_eq!(document, DynamicConfig::default(), "then it says that there is nothing");
+    assert_eq!(hold_back.wake(at(5)), None);
+}
+
+#[test]
+fn an_agent_that_starts_serves_what_it_knows_at_once() {
+    let mut hold_back = HoldBack::new(Governor::default(), None, at(0), GRACE);
+    let one = view(&[(1, true, &["web"])]);
+    assert_eq!(settled(&mut hold_back, &one, at(0)), (rendered(&one), None));
+}
+
+#[test]
+fn after_a_restart_what_was_served_stays_until_it_can_be_told_from_what_is_not_seen_yet() {
+    let good = Arc::new(rendered(&view(&ALL)));
+    let mut hold_back = HoldBack::new(Governor::default(), Some(good), at(0), GRACE);
+    let (document, held) = settled(&mut hold_back, &view(&[(1, true, &[])]), at(1));
+    assert_eq!(urls(&document, "web").len(), 3, "its own as well: its containers may not be looked at yet");
+    assert_eq!(held.map(|held| held.reason), Some(HeldReason::Starting));
+    let without_mail = view(&[ALL[0], ALL[1], ALL[2], (4, true, &[])]);
+    let (document, held) = settled(&mut hold_back, &without_mail, at(6));
+    assert_eq!((document, held), (rendered(&without_mail), None), "the peers are there: it was taken away");
+}
+
+#[test]
+fn an_agent_that_starts_while_cut_off_knows_from_its_last_document_that_it_is_not_alone() {
+    let good = Arc::new(rendered(&view(&ALL)));
+    let mut hold_back = HoldBack::new(Governor::default(), Some(good), at(0), GRACE);
+    let (document, held) = settled(&mut hold_back, &view(&[(1, true, &["web"])]), at(60));
+    assert_eq!(urls(&document, "web"), ["http://10.0.0.1:40000"]);
+    assert_eq!(urls(&document, "db").len(), 2);
+    assert_eq!(held.map(|held| held.reason), Some(HeldReason::CutOff { peers_known: 3, peers_live: 0 }));
+}
+
+#[test]
+fn peers_that_said_goodbye_are_not_held_on_to() {
+    let mut hold_back = after(&view(&[(1, true, &["web"]), (2, true, &["db"])]));
+    let mut leaving = view(&[(2, true, &["db"])]).member(&"n2".parse().unwrap()).unwrap().node.as_ref().clone();
+    leaving.facts.leaving = true;
+    let me = view(&[(1, true, &["web"])]).member(&"n1".parse().unwrap()).unwrap().node.clone();
+    let incarnations = [(me, true), (Arc::new(leaving), false)];
+    let incarnations = incarnations.map(|(node, live)| Incarnation { node, live });
+    let left = ClusterView::derive("n1".parse().unwrap(), 2, incarnations);
+    let (document, held) = settled(&mut hold_back, &left, at(60));
+    assert_eq!((document, held), (rendered(&left), None));
+}
+
+fn any_view() -> impl Strategy<Value = ClusterView> {
+    let services = proptest::sample::subsequence(vec!["a", "b", "c", "d"], 0..4);
+    let node = |number: u8| (Just(number), any::<bool>(), services.clone());
+    (node(2), node(3), node(4), services.clone()).prop_map(|(two, three, four, own)| {
+        let nodes = [(1, true, own), two, three, four];
+        let borrowed: Vec<(u8, bool, &[&str])> = nodes.iter().map(|(n, l, s)| (*n, *l, s.as_slice())).collect();
+        view(&borrowed)
+    })
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_held_back_the_document_is_valid_and_nothing_that_lives_is_missing(
+        before in any_view(), now in any_view(), starting: bool, live in 0usize..4, own: bool,
+    ) {
+        let situation = Situation {
+            evidence: Evidence { peers_known: 3, peers_live: live },
+            own: own.then(|| "10.0.0.1".parse().unwrap()).into_iter().collect(),
+            starting,
+        };
+        let next = rendered(&now);
+        let (document, held) = settle(&rendered(&before), next.clone(), &situation, &Governor::default());
+        prop_assert_eq!(document.validate(), Ok(()));
+        for (name, router) in &next.http.routers {
+            let service = next.http.services[&router.service].as_load_balancer();
+            if service.is_none_or(|balancer| !balancer.servers.is_empty()) {
+                prop_assert_eq!(document.http.routers.get(name), Some(router));
+            }
+        }
+        if held.is_none() {
+            prop_assert_eq!(document, next);
+        }
+    }
+}

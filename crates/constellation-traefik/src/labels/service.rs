@@ -1,0 +1,218 @@
+//! One load balancer from its labels.
+
+use std::time::Duration;
+
+use constellation_core::{
+    RouteName,
+    route::{Failover, HttpHealthCheck, HttpService, Scheme, StickyCookie},
+};
+
+use super::{
+    draft::{Draft, Drafts, Field},
+    problem::{LabelProblemKind, Problems},
+    value,
+};
+
+/// The longest that a server may be allowed to take to begin its answer.
+const RESPONSE_TIMEOUT_MAX: Duration = Duration::from_secs(60 * 60);
+
+/// What our own labels say of every load balancer of the container.
+pub(super) struct OwnLabels {
+    response_timeout: Option<Duration>,
+    failover: Failover,
+}
+
+impl OwnLabels {
+    pub(super) fn read(drafts: &Drafts, problems: &mut Problems) -> Self {
+        let mut own = Self { response_timeout: None, failover: Failover::Safe };
+        if let Some(field) = drafts.own.get("response-timeout") {
+            match value::duration(&field.value) {
+                Ok(timeout) if !timeout.is_zero() && timeout <= RESPONSE_TIMEOUT_MAX => {
+                    own.response_timeout = Some(timeout);
+                }
+                Ok(_) => problems.invalid(&field.label, "between 1ms and 1h is allowed; there is no limit"),
+                Err(reason) => problems.invalid(&field.label, format!("{reason}; there is no limit")),
+            }
+        }
+        if let Some(field) = drafts.own.get("failover") {
+            own.failover = match field.value.trim().to_ascii_lowercase().as_str() {
+                "safe" => Failover::Safe,
+                "off" => Failover::Off,
+                other => {
+                    // Whoever writes this label has a reason to want less than the default.
+                    let text = format!("`{}` is neither safe nor off; it is taken for off", value::short(other));
+                    problems.invalid(&field.label, text);
+                    Failover::Off
+                }
+            };
+        }
+        own
+    }
+
+    pub(super) fn apply(&self, service: HttpService) -> HttpService {
+        HttpService { response_timeout: self.response_timeout, failover: self.failover, ..service }
+    }
+}
+
+/// What is being read, beside the service itself.
+#[derive(Default)]
+struct Reading {
+    port: Option<u16>,
+    check: Option<HttpHealthCheck>,
+}
+
+/// The load balancer; `None` where it cannot be reached as its labels say, which is then among the problems.
+///
+/// A wrong health check or cookie leaves out that and keeps the service: it is served less well, not wrongly.
+pub(super) fn build(
+    name: &RouteName,
+    draft: &Draft,
+    ports: &[u16],
+    own: &OwnLabels,
+    problems: &mut Problems,
+) -> Option<HttpService> {
+    let mut service = own.apply(HttpService::to_port(0));
+    let mut reading = Reading::default();
+    let mut reachable = true;
+    for (path, field) in &draft.fields {
+        let vital = matches!(path.as_str(), "server.port" | "server.scheme" | "serverstransport");
+        if let Err(reason) = read(&mut service, &mut reading, path, field, problems) {
+            let follows = if vital { format!("the service `{name}` is left out") } else { "it is ignored".to_owned() };
+            problems.invalid(&field.label, format!("{reason}; {follows}"));
+            reachable &= !vital;
+        }
+    }
+    service.health_check = reading.check.filter(|check| {
+        let complete = check.path.starts_with('/') || check.mode.as_deref() == Some("grpc");
+        if !complete {
+            let label = format!("traefik.http.services.{name}.loadbalancer.healthcheck.path");
+            problems.invalid(&label, "a health check needs a path that begins with `/`; there is no health check");
+        }
+        complete
+    });
+    let Some(port) = reading.port.or_else(|| ports.iter().min().copied()) else {
+        if reachable {
+            let label = format!("traefik.http.services.{name}.loadbalancer.server.port");
+            let text = format!("no port is given and the container exposes none; the service `{name}` is left out");
+            problems.invalid(&label, text);
+        }
+        return None;
+    };
+    service.port = port;
+    reachable.then_some(service)
+}
+
+fn read(
+    service: &mut HttpService,
+    reading: &mut Reading,
+    path: &str,
+    field: &Field,
+    problems: &mut Problems,
+) -> Result<(), String> {
+    let text = field.value.as_str();
+    match path {
+        "server.port" => reading.port = Some(value::port(text)?),
+        "server.scheme" => {
+            service.scheme = match text.trim().to_ascii_lowercase().as_str() {
+                "http" => Scheme::Http,
+                "https" => Scheme::Https,
+                "h2c" => Scheme::H2c,
+                other => return Err(format!("`{}` is none of http, https and h2c", value::short(other))),
+            };
+        }
+        "serverstransport" => service.servers_transport = Some(value::foreign(text)?),
+        "passhostheader" => service.pass_host_header = Some(value::boolean(text)?),
+        "sticky" | "sticky.cookie" => {
+            if value::boolean(text)? {
+                service.sticky.get_or_insert_with(StickyCookie::default);
+            }
+        }
+        path => {
+            if let Some(option) = path.strip_prefix("sticky.cookie.") {
+                return cookie(service.sticky.get_or_insert_with(StickyCookie::default), option, field, problems);
+            }
+            if let Some(option) = path.strip_prefix("healthcheck.") {
+                return health(reading.check.get_or_insert_with(HttpHealthCheck::default), option, field, problems);
+            }
+            let known = ["server.url", "server.weight", "server.preservepath", "strategy"].contains(&path)
+                || path.starts_with("responseforwarding.")
+                || path.starts_with("passivehealthcheck.");
+            if known {
+                problems.not_yet(&field.label, "it is not supported yet and changes nothing");
+            } else {
+                unknown(field, problems);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn unknown(field: &Field, problems: &mut Problems) {
+    let text = "a load balancer has no such field; it changes nothing";
+    problems.push(&field.label, LabelProblemKind::Unknown, text);
+}
+
+fn cookie(cookie: &mut StickyCookie, option: &str, field: &Field, problems: &mut Problems) -> Result<(), String> {
+    let text = field.value.as_str();
+    match option {
+        "name" => cookie.name = Some(value::reference(text)?),
+        "secure" => cookie.secure = Some(value::boolean(text)?),
+        "httponly" => cookie.http_only = Some(value::boolean(text)?),
+        "samesite" => {
+            let wanted = text.trim().to_ascii_lowercase();
+            if !matches!(wanted.as_str(), "none" | "lax" | "strict") {
+                return Err(format!("`{}` is none of none, lax and strict", value::short(text)));
+            }
+            cookie.same_site = Some(wanted);
+        }
+        "maxage" => cookie.max_age = Some(value::number(text, "a number of seconds")?),
+        "path" => cookie.path = Some(value::line(text)?),
+        "domain" => cookie.domain = Some(value::reference(text)?),
+        _ => unknown(field, problems),
+    }
+    Ok(())
+}
+
+fn health(check: &mut HttpHealthCheck, option: &str, field: &Field, problems: &mut Problems) -> Result<(), String> {
+    let text = field.value.as_str();
+    let positive = |text: &str| match value::duration(text)? {
+        Duration::ZERO => Err("it must be more than nothing".to_owned()),
+        duration => Ok(duration),
+    };
+    match option {
+        "path" => check.path = value::line(text)?,
+        "interval" => check.interval = Some(positive(text)?),
+        "unhealthyinterval" => check.unhealthy_interval = Some(positive(text)?),
+        "timeout" => check.timeout = Some(positive(text)?),
+        "hostname" => check.hostname = Some(value::reference(text)?),
+        "scheme" => {
+            let scheme = text.trim().to_ascii_lowercase();
+            if !matches!(scheme.as_str(), "http" | "https" | "h2c") {
+                return Err(format!("`{}` is none of http, https and h2c", value::short(text)));
+            }
+            check.scheme = Some(scheme);
+        }
+        "mode" => {
+            let mode = text.trim().to_ascii_lowercase();
+            if !matches!(mode.as_str(), "http" | "grpc") {
+                return Err(format!("`{}` is neither http nor grpc", value::short(text)));
+            }
+            check.mode = Some(mode);
+        }
+        "method" => check.method = Some(value::reference(text)?.to_ascii_uppercase()),
+        "status" => {
+            let status: u16 = value::number(text, "a status")?;
+            if !(100..=599).contains(&status) {
+                return Err(format!("{status} is not a status"));
+            }
+            check.status = Some(status);
+        }
+        "port" => check.port = Some(value::port(text)?),
+        "followredirects" => check.follow_redirects = Some(value::boolean(text)?),
+        option if option.starts_with("headers.") => {
+            check.headers.insert(value::reference(&field.last)?, value::line(text)?);
+        }
+        _ => unknown(field, problems),
+    }
+    Ok(())
+}

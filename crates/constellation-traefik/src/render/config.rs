@@ -1,0 +1,36 @@
+//! How routes are rendered.
+
+use std::time::Duration;
+
+use constellation_core::DomainName;
+
+/// How routes are rendered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RenderConfig {
+    /// Services are served under `<service>.<domain>` and `<service>.<node>.<domain>`. Without it, only labels make
+    /// routes.
+    pub domain: Option<DomainName>,
+    /// Entry points (of Traefik's static configuration) for generated routers and for those whose labels name none.
+    pub entry_points: Vec<String>,
+    /// The certificate resolver of generated routers; with one they serve TLS. Where entry points bring their own TLS
+    /// none is needed.
+    pub cert_resolver: Option<String>,
+    /// How long a connection to a server may take to be made. Shorter loses less time on a host that went silent;
+    /// it must be well above the longest round trip between two nodes, and 300 ms suits one continent.
+    pub dial_timeout: Duration,
+    /// Whether safe requests that one server failed are given to another by Traefik's `failover.errors`. That came with
+    /// Traefik 3.7, and **earlier versions refuse the whole document because of it**: switch it off for those.
+    pub failover_on_errors: bool,
+}
+
+impl Default for RenderConfig {
+    fn default() -> Self {
+        Self {
+            domain: None,
+            entry_points: vec!["web".to_owned()],
+            cert_resolver: None,
+            dial_timeout: Duration::from_millis(300),
+            failover_on_errors: true,
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! The whole document from a view of the cluster. Pure: the same view and configuration give the same document.
+//!
+//! What counts, in short:
+//!
+//! - A service's instances on all nodes join in one load balancer, wherever their health is good. Nodes that are
+//!   cordoned get requests only for what no other node has.
+//! - A route stays while anything is known of its service, also of nodes that are lost, and answers 503 without servers:
+//!   404 would say that there is no such thing.
+//! - Of one service, the routes of its newest healthy instance count. Between services, the older keeps a name or a rule
+//!   that both claim; the younger's is left out and said to be.
+//! - Every router has a priority: the one of its label, else the length of its rule as Traefik has it. A generated route
+//!   yields to any label with the same rule.
+//!
+//! Names that are made here have a `~`, which labels cannot have, and derive from the service, the node and (only where
+//! one node runs several) the instance. So what did not change keeps its name.
+
+mod balance;
+mod claims;
+mod config;
+mod gather;
+mod generated;
+mod problem;
+mod routers;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use constellation_core::{ClusterView, RouteName, ServiceId, route::HttpService};
+
+use self::{
+    balance::{Lead, Made, Target, balance},
+    claims::Claims,
+    gather::{Gathered, gather},
+};
+pub use self::{
+    config::RenderConfig,
+    problem::{RouteProblem, RouteProblemKind},
+};
+use crate::document::{DynamicConfig, Http, Name, Router};
+
+/// What a view renders to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rendered {
+    /// What Traefik gets.
+    pub document: DynamicConfig,
+    /// What could not be served as it was asked for, sorted.
+    pub problems: Vec<RouteProblem>,
+}
+
+/// Renders the routes of every service in the cluster.
+pub fn render(view: &ClusterView, config: &RenderConfig) -> Rendered {
+    let services = gather(view);
+    let mut rendering = Rendering::new(config);
+    let placed: Vec<Placed<'_>> = services.iter().map(|service| rendering.place(service)).collect();
+    // After all labels, so that a label anywhere comes before a generated route.
+    for service in &placed {
+        rendering.generate(service);
+    }
+    rendering.finish()
+}
+
+/// A service with its load balancers made.
+struct Placed<'a> {
+    service: &'a Gathered<'a>,
+    balancers: BTreeMap<&'a RouteName, Balancer<'a>>,
+}
+
+/// One load balancer of a service.
+struct Balancer<'a> {
+    spec: &'a HttpService,
+    lead: Lead,
+    /// Every server that may be sent traffic, whether or not the node is cordoned.
+    all: Vec<Target<'a>>,
+    /// How many of these are in the load balancer, by being on nodes that are not cordoned or by there being no other.
+    serving: Vec<Target<'a>>,
+}
+
+struct Rendering<'a> {
+    config: &'a RenderConfig,
+    entry_points: Vec<Name>,
+    claims: Claims<'a>,
+    made: Made,
+    routers: Vec<(Name, Router)>,
+    problems: Vec<RouteProblem>,
+}
+
+impl<'a> Rendering<'a> {
+    fn new(config: &'a RenderConfig) -> Self {
+        let mut entry_points: Vec<Name> =
+            config.entry_points.iter().filter(|name| !name.is_empty()).map(|name| name.as_str().into()).collect();
+        if entry_points.is_empty() {
+            entry_points = RenderConfig::default().entry_points.iter().map(|name| name.as_str().into()).collect();
+        }
+        Self {
+            config,
+            entry_points,
+            claims: Claims::default(),
+            made: Made::default(),
+            routers: Vec::new(),
+            problems: Vec::new(),
+        }
+    }
+
+    fn problem(&mut self, service: &ServiceId, kind: RouteProblemKind, about: String, text: String) {
+        self.problems.push(RouteProblem { service: service.clone(), kind, about, text });
+    }
+
+    /// Makes a service's load balancers and the routers of its labels.
+    fn place(&mut self, service: &'a Gathered<'a>) -> Placed<'a> {
+        let mut balancers = BTreeMap::new();
+        for (name, spec) in &service.routes.services {
+            if let Err(holder) = self.claims.service(name, service.id) {
+                let text = format!("the older service {holder} has a load balancer of this name; this one is left out");
+                self.problem(service.id, RouteProblemKind::Contested, format!("load balancer `{name}`"), text);
+                continue;
+            }
+            if let Some(transport) = spec.servers_transport.as_ref().filter(|name| !is_foreign(name)) {
+                let text = format!("the transport `{transport}` is not there; the load balancer is left out");
+                self.problem(service.id, RouteProblemKind::Invalid, format!("load balancer `{name}`"), text);
+                continue;
+            }
+            let (all, serving) = self.targets(service, name, spec);
+            let lead = balance(&mut self.made, name.as_str(), spec, &serving, self.config);
+            balancers.insert(name, Balancer { spec, lead, all, serving });
+        }
+        let placed = Placed { service, balancers };
+        self.label_routers(&placed);
+        placed
+    }
+
+    /// The servers of a load balancer that may be sent traffic, and those of them that are.
+    fn targets(
+        &mut self,
+        service: &'a Gathered<'a>,
+        name: &'a RouteName,
+        spec: &'a HttpService,
+    ) -> (Vec<Target<'a>>, Vec<Target<'a>>) {
+        let mut all: Vec<Target<'a>> = Vec::with_capacity(service.candidates.len());
+        let mut cordoned = Vec::with_capacity(service.candidates.len());
+        for candidate in service.candidates.iter().filter(|candidate| candidate.routable) {
+            let (address, own) = candidate.address(name, spec);
+            let Some(address) = address else {
+                let text = format!(
+                    "instance {} on {} is healthy, but its port {} is not one that other nodes reach",
+                    candidate.instance.id, candidate.node.name, own.port
+                );
+                self.problem(service.id, RouteProblemKind::Unreachable, format!("load balancer `{name}`"), text);
+                continue;
+            };
+            let url: Name = format!("{}://{address}", own.scheme.as_str()).into();
+            // Two records of one address are one server; Traefik would send it twice the requests.
+            if all.iter().all(|target| target.url != url) {
+                all.push(Target { node: &candidate.node.name, instance: &candidate.instance.id, url });
+                cordoned.push(candidate.node.facts.cordoned);
+            }
+        }
+        let any_open = cordoned.iter().any(|cordoned| !cordoned);
+        let serving = all.iter().zip(&cordoned).filter(|(_, cordoned)| !(any_open && **cordoned));
+        let serving = serving.map(|(target, _)| target.clone()).collect();
+        (all, serving)
+    }
+
+    fn finish(mut self) -> Rendered {
+        self.problems.sort_unstable();
+        self.problems.dedup();
+        let http = Http {
+            routers: self.routers.into_iter().collect(),
+            services: self.made.services.into_iter().collect(),
+            middlewares: self.made.middlewares,
+            servers_transports: self.made.transports,
+        };
+        Rendered { document: DynamicConfig { http }, problems: self.problems }
+    }
+}
+
+/// Whether it is `name@provider`, so that another provider has to define it.
+fn is_foreign(name: &str) -> bool {
+    name.split_once('@').is_some_and(|(name, provider)| !name.is_empty() && !provider.is_empty())
+}
+
+fn shared(names: &[Name]) -> Vec<Name> {
+    names.iter().map(Arc::clone).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,135 @@
+//! Routers from labels, and how any router becomes one or two in the document.
+
+use std::sync::Arc;
+
+use constellation_core::{RouteName, route::HttpRouter};
+
+use super::{
+    Placed, Rendering, RouteProblemKind,
+    balance::{Lead, RETRY},
+    is_foreign, shared,
+};
+use crate::{
+    document::{Name, PRIORITY_MAX, Router, Tls},
+    rule::Rule,
+};
+
+/// The methods without effect of their own (RFC 9110, 9.2.1), as a rule. `TRACE` is left out: nobody balances it.
+const SAFE: &str = "(Method(`GET`) || Method(`HEAD`) || Method(`OPTIONS`))";
+
+/// A router before it is known whether its methods part.
+pub(super) struct Route<'r> {
+    pub(super) name: &'r str,
+    /// Whether the rule is a chain of alternatives, to which a further condition cannot simply be joined.
+    pub(super) alternatives: bool,
+    pub(super) rule: String,
+    pub(super) priority: i64,
+    pub(super) entry_points: Vec<Name>,
+    pub(super) middlewares: Vec<Name>,
+    pub(super) tls: Option<Tls>,
+}
+
+impl<'a> Rendering<'a> {
+    /// Makes the routers of a service's labels.
+    pub(super) fn label_routers(&mut self, placed: &Placed<'a>) {
+        for (name, router) in &placed.service.routes.routers {
+            if let Err((kind, reason)) = self.label_router(placed, name, router) {
+                let text = format!("{reason}; this router is left out");
+                self.problem(placed.service.id, kind, format!("router `{name}`"), text);
+            }
+        }
+    }
+
+    fn label_router(
+        &mut self,
+        placed: &Placed<'a>,
+        name: &'a RouteName,
+        router: &HttpRouter,
+    ) -> Result<(), (RouteProblemKind, String)> {
+        let invalid = |reason: String| (RouteProblemKind::Invalid, reason);
+        let contested = |reason: String| (RouteProblemKind::Contested, reason);
+        let rule: Rule =
+            router.rule.parse().map_err(|error| invalid(format!("its rule is not understood: {error}")))?;
+        // Not the canonical length: this is what Traefik would have given to the text of the label.
+        let given = router.priority.filter(|priority| *priority != 0);
+        let priority = given.unwrap_or(i64::try_from(router.rule.len()).unwrap_or(PRIORITY_MAX));
+        if priority > PRIORITY_MAX {
+            return Err(invalid(format!("Traefik keeps the priority {priority} to itself")));
+        }
+        if let Some(missing) = router.middlewares.iter().find(|name| !is_foreign(name)) {
+            return Err(invalid(format!("the middleware `{missing}` is not there")));
+        }
+        let lead = if is_foreign(&router.service) {
+            Lead::One { service: router.service.as_str().into(), retry: false }
+        } else {
+            let own = placed.balancers.iter().find(|(known, _)| known.as_str() == router.service);
+            let missing = || invalid(format!("its service `{}` is not there", router.service));
+            own.map(|(_, balancer)| balancer.lead.clone()).ok_or_else(missing)?
+        };
+        let tls = router.tls.as_ref().map(|tls| Tls {
+            cert_resolver: tls.cert_resolver.clone(),
+            options: tls.options.clone(),
+        });
+        let named = router.entry_points.iter().filter(|name| !name.is_empty()).map(|name| name.as_str().into());
+        let mut entry_points: Vec<Name> = named.collect();
+        if entry_points.is_empty() {
+            entry_points = shared(&self.entry_points);
+        }
+        self.claims.router(name, placed.service.id).map_err(|holder| {
+            contested(format!("the older service {holder} has a router of this name"))
+        })?;
+        let printed = rule.to_string();
+        let claimant = (placed.service.id, name);
+        let claim = self.claims.ground(&printed, priority, tls.is_some(), &entry_points, claimant);
+        claim.map_err(|(service, router)| {
+            contested(format!(
+                "the router `{router}` of service {service} has the same rule and priority and comes first; give one \
+                 of them another priority"
+            ))
+        })?;
+        let route = Route {
+            name: name.as_str(),
+            alternatives: matches!(rule, Rule::Or(_)),
+            rule: printed,
+            priority,
+            entry_points,
+            middlewares: router.middlewares.iter().map(|name| name.as_str().into()).collect(),
+            tls,
+        };
+        self.push(route, &lead);
+        Ok(())
+    }
+
+    /// Puts a router into the document: as it is, or as two that are kept apart by the method. The two have the same
+    /// priority, so the router stands to all others as it would alone.
+    pub(super) fn push(&mut self, route: Route<'_>, lead: &Lead) {
+        let Route { name, alternatives, rule, priority, entry_points, mut middlewares, tls } = route;
+        let retry = || Name::from(RETRY);
+        match lead {
+            Lead::One { service, retry: tries_again } => {
+                middlewares.extend(tries_again.then(retry));
+                let service = Arc::clone(service);
+                let router = Router { entry_points, middlewares, service, rule, priority, tls };
+                self.routers.push((name.into(), router));
+            }
+            Lead::ByMethod { safe, other } => {
+                let rule = if alternatives { format!("({rule})") } else { rule };
+                let router = Router {
+                    entry_points: shared(&entry_points),
+                    middlewares: shared(&middlewares),
+                    service: Arc::clone(safe),
+                    rule: format!("{rule} && {SAFE}"),
+                    priority,
+                    tls: tls.clone(),
+                };
+                self.routers.push((name.into(), router));
+                // Innermost, so that what comes before (authentication, say) is asked once.
+                middlewares.push(retry());
+                let service = Arc::clone(other);
+                let rule = format!("{rule} && !{SAFE}");
+                let router = Router { entry_points, middlewares, service, rule, priority, tls };
+                self.routers.push((format!("{name}~unsafe").into(), router));
+            }
+        }
+    }
+}

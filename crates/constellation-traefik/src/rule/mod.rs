@@ -1,0 +1,122 @@
+//! Traefik's rule language: which requests a router takes.
+//!
+//! Rules come from container labels, so from anybody who may start a container. A rule that Traefik would refuse
+//! disables its router there, with the reason hidden in Traefik's own API; parsed here, it is refused with a position
+//! and a reason before it travels to any other node. The printed form is canonical, so that two spellings of one rule
+//! are seen to be one.
+
+mod error;
+mod lexer;
+mod matcher;
+mod parser;
+mod regex;
+
+use std::{fmt, str::FromStr};
+
+pub use self::{
+    error::{RuleError, RuleFault},
+    matcher::{Matcher, MatcherKind},
+};
+
+/// The longest rule, in bytes. Longer ones are mistakes: Traefik evaluates every rule for every request.
+pub const RULE_BYTES_MAX: usize = 4096;
+/// How deeply parentheses and negations may be nested.
+pub const RULE_DEPTH_MAX: usize = 32;
+
+/// A rule in Traefik's version 3 syntax.
+///
+/// Chains are flat: an [`Rule::And`] never directly holds another, nor an [`Rule::Or`], and each holds at least two.
+/// Parsing keeps that up; make chains with [`Rule::and`] and [`Rule::or`].
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Rule {
+    /// One condition on the request.
+    Matcher(Matcher),
+    /// Not this.
+    Not(Box<Rule>),
+    /// All of these.
+    And(Vec<Rule>),
+    /// At least one of these.
+    Or(Vec<Rule>),
+}
+
+impl Rule {
+    /// The rule that matches one host name.
+    pub fn host(name: &str) -> Self {
+        Self::Matcher(Matcher { kind: MatcherKind::Host, arguments: vec![name.to_owned()] })
+    }
+
+    /// Both.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        let mut all = self.into_conjuncts();
+        all.extend(other.into_conjuncts());
+        Self::And(all)
+    }
+
+    /// At least one of both.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        let mut any = self.into_disjuncts();
+        any.extend(other.into_disjuncts());
+        Self::Or(any)
+    }
+
+    fn into_conjuncts(self) -> Vec<Self> {
+        match self {
+            Self::And(all) => all,
+            other => vec![other],
+        }
+    }
+
+    fn into_disjuncts(self) -> Vec<Self> {
+        match self {
+            Self::Or(any) => any,
+            other => vec![other],
+        }
+    }
+}
+
+impl FromStr for Rule {
+    type Err = RuleError;
+
+    fn from_str(text: &str) -> Result<Self, RuleError> {
+        parser::parse(text, RULE_BYTES_MAX, RULE_DEPTH_MAX)
+    }
+}
+
+/// Reads a rule that was generated from one within the bounds: printing may have lengthened it (one control character
+/// becomes six), and a condition may have been joined to it.
+pub(crate) fn parse_generated(text: &str) -> Result<Rule, RuleError> {
+    parser::parse(text, RULE_BYTES_MAX * 8, RULE_DEPTH_MAX + 4)
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Matcher(matcher) => write!(f, "{matcher}"),
+            Self::Not(inner) => match **inner {
+                Self::And(_) | Self::Or(_) => write!(f, "!({inner})"),
+                Self::Matcher(_) | Self::Not(_) => write!(f, "!{inner}"),
+            },
+            Self::And(all) => chain(f, all, " && ", |part| matches!(part, Self::Or(_) | Self::And(_))),
+            Self::Or(any) => chain(f, any, " || ", |part| matches!(part, Self::Or(_))),
+        }
+    }
+}
+
+fn chain(f: &mut fmt::Formatter<'_>, parts: &[Rule], join: &str, wrapped: fn(&Rule) -> bool) -> fmt::Result {
+    for (index, part) in parts.iter().enumerate() {
+        if index > 0 {
+            f.write_str(join)?;
+        }
+        if wrapped(part) {
+            write!(f, "({part})")?;
+        } else {
+            write!(f, "{part}")?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

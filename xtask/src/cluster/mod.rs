@@ -1,0 +1,168 @@
+//! A cluster of real agents as processes on this machine's loopback addresses: the demo shows it, the bench measures
+//! it. It knows the agent's command line and Traefik's, and nothing of their insides.
+
+mod document;
+mod load;
+mod node;
+mod place;
+mod watch;
+
+use std::{net::Ipv4Addr, path::PathBuf, process::Command, time::Duration};
+
+use anyhow::{Result, bail};
+
+pub(crate) use self::{
+    document::Document,
+    load::{Load, Report, Route, Sample, request},
+    node::{Node, PROVIDER_PORT, Restart, TRAEFIK_API_PORT, TRAEFIK_WEB_PORT},
+    place::Place,
+    watch::DocumentWatch,
+};
+use crate::{child, clock, procfs};
+
+/// The domain of these clusters: every `*.localhost` name is this machine, without anybody's DNS.
+pub(crate) const DOMAIN: &str = "demo.localhost";
+/// The service that runs on every node.
+pub(crate) const SERVICE: &str = "whoami";
+/// An agent may take 15 s to drain; then it has broken its promise.
+const DRAIN_GRACE: Duration = Duration::from_secs(17);
+/// Traefik waits for open requests.
+const TRAEFIK_GRACE: Duration = Duration::from_secs(12);
+/// What is left after that gets this long before SIGKILL.
+const SWEEP_GRACE: Duration = Duration::from_secs(3);
+
+/// What to start.
+pub(crate) struct Plan {
+    /// Our program.
+    pub(crate) agent: PathBuf,
+    /// Traefik's, if there is one.
+    pub(crate) traefik: Option<PathBuf>,
+    /// How many nodes.
+    pub(crate) size: u8,
+    /// Node 1 is at `127.0.0.<base + 1>`.
+    pub(crate) base: u8,
+}
+
+/// A running cluster. Dropping it ends every process of it.
+pub(crate) struct Cluster {
+    pub(crate) nodes: Vec<Node>,
+    place: Place,
+    over: bool,
+}
+
+impl Cluster {
+    /// Ends what an earlier run left, makes a fresh key, and starts the agents and their Traefiks.
+    ///
+    /// # Errors
+    /// When a port is taken or a program does not start.
+    pub(crate) fn start(plan: &Plan, place: Place) -> Result<Self> {
+        let key = place.file("gossip.key");
+        let mut keygen = Command::new(&plan.agent);
+        keygen.arg("keygen").arg("--out").arg(&key).stdout(std::process::Stdio::null());
+        child::run("constellation-agent keygen", &mut keygen, Duration::from_secs(20))?;
+
+        let address = |number: u8| Ipv4Addr::new(127, 0, 0, plan.base + number);
+        let addresses: Vec<Ipv4Addr> = (1..=plan.size).map(address).collect();
+        let mut cluster = Self { nodes: Vec::new(), place, over: false };
+        for (number, address) in (1..).zip(&addresses) {
+            let node = Node::new(number, *address, &addresses, plan, &key, &cluster.place)?;
+            node.check_ports()?;
+            cluster.nodes.push(node);
+        }
+        for node in &mut cluster.nodes {
+            node.start_agent()?;
+            node.start_traefik()?;
+        }
+        Ok(cluster)
+    }
+
+    /// Leaves logs and states on the disk, for somebody who must look at them.
+    pub(crate) fn keep_files(&mut self) {
+        self.place.keep();
+    }
+
+    /// Starts the service on every node.
+    ///
+    /// # Errors
+    /// When an agent refuses it.
+    pub(crate) fn deploy_services(&self, restart: Restart) -> Result<()> {
+        self.nodes.iter().try_for_each(|node| node.deploy(self.place.variable(), restart))
+    }
+
+    /// The variable that every process of the cluster must carry, as name and value.
+    pub(crate) fn variable(&self) -> (&str, &str) {
+        self.place.variable()
+    }
+
+    /// Ends everything in order: services by their agents, agents by SIGTERM, Traefiks.
+    ///
+    /// # Errors
+    /// When something did not end by itself and had to be killed; it is gone all the same.
+    pub(crate) fn end(&mut self) -> Result<()> {
+        if self.over {
+            return Ok(());
+        }
+        self.over = true;
+        let mut unruly = Vec::new();
+        for node in &mut self.nodes {
+            // An agent that is down cannot remove its service; the sweep below does.
+            if node.agent_runs()
+                && let Err(error) = node.remove_services()
+            {
+                unruly.push(format!("{error:#}"));
+            }
+        }
+        for node in &mut self.nodes {
+            unruly.extend(node.stop(DRAIN_GRACE, TRAEFIK_GRACE));
+        }
+        let left = procfs::marked(self.place.mark());
+        if !left.is_empty() {
+            procfs::end_marked(self.place.mark(), SWEEP_GRACE);
+            let names: Vec<String> = left.into_iter().map(|(pid, name)| format!("{pid} ({name})")).collect();
+            unruly.push(format!("still running after the end: {}", names.join(", ")));
+        }
+        if unruly.is_empty() { Ok(()) } else { bail!("{}", unruly.join("; ")) }
+    }
+
+    /// Agents that ended by themselves since the last look, as index and what happened.
+    pub(crate) fn fallen(&mut self) -> Vec<(usize, String)> {
+        self.nodes.iter_mut().enumerate().filter_map(|(index, node)| Some((index, node.fell()?))).collect()
+    }
+
+    /// Waits until `look` finds on every node what it looks for; a node that cannot be asked has not got it.
+    ///
+    /// # Errors
+    /// When that is not so within `limit`; the error names the nodes that lag behind.
+    pub(crate) fn wait_for_all(
+        &self,
+        what: &str,
+        limit: Duration,
+        mut look: impl FnMut(&Node) -> Result<bool>,
+    ) -> Result<()> {
+        let mut lagging = String::new();
+        let done = clock::wait_for(what, limit, Duration::from_millis(25), || {
+            let behind: Vec<String> = self
+                .nodes
+                .iter()
+                .filter_map(|node| match look(node) {
+                    Ok(true) => None,
+                    Ok(false) => Some(node.name.clone()),
+                    Err(error) => Some(format!("{} ({error:#})", node.name)),
+                })
+                .collect();
+            lagging = behind.join(", ");
+            Ok(behind.is_empty().then_some(()))
+        });
+        done.map_err(
+            |error| if lagging.is_empty() { error } else { error.context(format!("not on {lagging}")) },
+        )
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if let Err(error) = self.end() {
+            eprintln!("at the end: {error:#}");
+        }
+    }
+}

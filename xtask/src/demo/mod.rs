@@ -1,0 +1,115 @@
+//! `cargo xtask demo`: three agents, their services and their Traefiks on this machine, for looking and for breaking.
+//!
+//! The agent is built in the dev profile: it is ready sooner, and what the demo shows does not depend on its speed.
+
+mod guide;
+mod script;
+mod timeline;
+
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+
+use anyhow::{Context as _, Result};
+
+use crate::{
+    clock,
+    cluster::{Cluster, Place, Plan, Restart},
+    interrupt,
+    tools::{agent, traefik},
+    workspace::Workspace,
+};
+
+/// Three is the least that goes on when one is lost.
+const NODES: u8 = 3;
+/// Node 1 is 127.0.0.11.
+const ADDRESS_BASE: u8 = 10;
+/// As long as systemd's unit in `deploy/` waits, and long enough to see what the others do meanwhile.
+const RESTART_AFTER: Duration = Duration::from_secs(5);
+
+/// How to show it.
+#[derive(Clone, Copy, Debug, Default, clap::Args)]
+pub(crate) struct Options {
+    /// Run by itself: break things under load, check what must hold, print a timeline
+    #[arg(long)]
+    pub(crate) script: bool,
+    /// Keep logs and states under target/demo afterwards
+    #[arg(long)]
+    pub(crate) keep: bool,
+    /// Do without Traefik even if it is at hand
+    #[arg(long)]
+    pub(crate) without_traefik: bool,
+}
+
+/// Builds, starts, shows, ends.
+///
+/// # Errors
+/// When something does not start; with `--script` also when a step or a request fails.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let workspace = Workspace::read()?;
+    println!("building constellation-agent");
+    let agent = agent::build(&workspace, agent::Profile::Dev)?;
+    let traefik = if options.without_traefik { None } else { traefik(&workspace) };
+    let place = Place::take(&workspace.target("demo"), options.keep)?;
+    println!("starting {NODES} agents{}", if traefik.is_some() { " and a Traefik beside each" } else { "" });
+    let mut cluster = Cluster::start(&Plan { agent, traefik, size: NODES, base: ADDRESS_BASE }, place)?;
+    let shown = if options.script { script::run(&mut cluster) } else { show(&mut cluster) };
+    if shown.is_err() {
+        cluster.keep_files();
+    }
+    println!("ending everything");
+    let ended = cluster.end().context("the end was not clean");
+    shown.and(ended)?;
+    println!("nothing is left running");
+    Ok(())
+}
+
+fn traefik(workspace: &Workspace) -> Option<PathBuf> {
+    match traefik::prepare(workspace) {
+        Ok(binary) => Some(binary),
+        Err(error) => {
+            println!("  going on without Traefik: {error:#}");
+            None
+        }
+    }
+}
+
+/// Until Ctrl-C: an agent that somebody kills comes back after a while, as systemd would have it.
+fn show(cluster: &mut Cluster) -> Result<()> {
+    cluster.wait_for_all(
+        "an agent answers",
+        Duration::from_secs(30),
+        |node| Ok(node.live_members()? >= 1),
+    )?;
+    cluster.deploy_services(Restart::Always)?;
+    let all = usize::from(NODES);
+    let limit = Duration::from_secs(30);
+    cluster.wait_for_all("every node has all routes", limit, |node| {
+        Ok(node
+            .document()?
+            .servers()
+            .iter()
+            .map(std::net::SocketAddr::ip)
+            .collect::<std::collections::BTreeSet<_>>()
+            .len()
+            == all)
+    })?;
+    println!("{}", guide::text(cluster)?);
+    let mut due = BTreeMap::new();
+    while !interrupt::asked() {
+        for (index, how) in cluster.fallen() {
+            println!(
+                "{}: its agent ended ({how}); it is started again in {RESTART_AFTER:?}",
+                cluster.nodes[index].name
+            );
+            due.insert(index, clock::now() + RESTART_AFTER);
+        }
+        let now = clock::now();
+        for index in due.iter().filter(|(_, at)| **at <= now).map(|(index, _)| *index).collect::<Vec<_>>() {
+            due.remove(&index);
+            cluster.nodes[index].start_agent()?;
+            println!("{}: its agent runs again", cluster.nodes[index].name);
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    println!();
+    Ok(())
+}
