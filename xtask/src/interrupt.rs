@@ -2,13 +2,15 @@
 
 use std::sync::{
     Arc, OnceLock,
-    atomic::{AtomicBool, Ordering},
+    atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
 use anyhow::{Context, Result, bail};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 static FLAG: OnceLock<Arc<AtomicBool>> = OnceLock::new();
+/// How many clean-ups are under way.
+static CLEANING: AtomicUsize = AtomicUsize::new(0);
 
 /// From now on SIGINT, SIGTERM and SIGHUP set the flag instead of ending the process.
 ///
@@ -22,9 +24,26 @@ pub(crate) fn listen() -> Result<()> {
     Ok(())
 }
 
-/// Whether somebody asked us to stop.
+/// While this lives, waits do not give up: whoever asked us to stop wants the clean-up to happen.
+pub(crate) struct Cleaning(());
+
+impl Cleaning {
+    /// Every step of a clean-up has a limit of its own, so this cannot last.
+    pub(crate) fn begin() -> Self {
+        CLEANING.fetch_add(1, Ordering::SeqCst);
+        Self(())
+    }
+}
+
+impl Drop for Cleaning {
+    fn drop(&mut self) {
+        CLEANING.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// Whether somebody asked us to stop, and we have not begun to.
 pub(crate) fn asked() -> bool {
-    FLAG.get().is_some_and(|flag| flag.load(Ordering::SeqCst))
+    CLEANING.load(Ordering::SeqCst) == 0 && FLAG.get().is_some_and(|flag| flag.load(Ordering::SeqCst))
 }
 
 /// # Errors

@@ -108,17 +108,34 @@ pub struct RunArgs {
     pub gateway_ports: PortRange,
 
     /// The gossip keys, one a line: the first seals, all open [default: SECRETS_PATH/gossip.key]
-    #[arg(long, env = "CONSTELLATION_KEYRING", value_name = "FILE", conflicts_with = "insecure_gossip", help_heading = "Security")]
+    #[arg(
+        long,
+        env = "CONSTELLATION_KEYRING",
+        value_name = "FILE",
+        conflicts_with = "insecure_gossip",
+        help_heading = "Security"
+    )]
     pub keyring: Option<PathBuf>,
     /// Gossip without a key: whoever reaches the port can take the cluster over
     #[arg(long, env = "CONSTELLATION_INSECURE_GOSSIP", help_heading = "Security")]
     pub insecure_gossip: bool,
     /// Where secrets are
-    #[arg(long, env = "SECRETS_PATH", default_value = "/opt/constellation/secrets", help_heading = "Security")]
+    #[arg(
+        long,
+        env = "SECRETS_PATH",
+        default_value = "/opt/constellation/secrets",
+        help_heading = "Security"
+    )]
     pub secrets_path: PathBuf,
 
     /// What runs the containers of this node
-    #[arg(long, env = "CONSTELLATION_RUNTIME", value_enum, default_value = "docker", help_heading = "Containers")]
+    #[arg(
+        long,
+        env = "CONSTELLATION_RUNTIME",
+        value_enum,
+        default_value = "docker",
+        help_heading = "Containers"
+    )]
     pub runtime: RuntimeKind,
     /// The Docker Engine's socket
     #[arg(long, env = "DOCKER_SOCKET", default_value = "/var/run/docker.sock", help_heading = "Containers")]
@@ -131,7 +148,13 @@ pub struct RunArgs {
     #[arg(long, env = "PROVIDER_LISTEN", default_value = "127.0.0.1:8081", help_heading = "Traefik")]
     pub provider_listen: SocketAddr,
     /// Traefik's entry points for generated routers and for labels that name none
-    #[arg(long, env = "TRAEFIK_ENTRY_POINTS", default_value = "web", value_delimiter = ',', help_heading = "Traefik")]
+    #[arg(
+        long,
+        env = "TRAEFIK_ENTRY_POINTS",
+        default_value = "web",
+        value_delimiter = ',',
+        help_heading = "Traefik"
+    )]
     pub entry_points: Vec<String>,
     /// Traefik's certificate resolver for generated routers; with it they serve TLS
     #[arg(long, env = "TRAEFIK_CERT_RESOLVER", help_heading = "Traefik")]
@@ -264,8 +287,13 @@ pub enum RestartArg {
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
-    let duration = humantime::parse_duration(text).map_err(|error| format!("{error}: write `10s` or `1m`"))?;
-    if duration.is_zero() { Err("it must be more than nothing, such as `10s`".to_owned()) } else { Ok(duration) }
+    let duration =
+        humantime::parse_duration(text).map_err(|error| format!("{error}: write `10s` or `1m`"))?;
+    if duration.is_zero() {
+        Err("it must be more than nothing, such as `10s`".to_owned())
+    } else {
+        Ok(duration)
+    }
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {
@@ -307,7 +335,9 @@ mod tests {
         let run = command.find_subcommand("run").unwrap();
         let missing: Vec<_> = run
             .get_arguments()
-            .filter(|argument| argument.get_env().is_none() && !matches!(argument.get_id().as_str(), "help" | "version"))
+            .filter(|argument| {
+                argument.get_env().is_none() && !matches!(argument.get_id().as_str(), "help" | "version")
+            })
             .map(|argument| argument.get_id().to_string())
             .collect();
         assert!(missing.is_empty(), "{missing:?}");

@@ -7,7 +7,7 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use constellation_core::{Clock, ClusterView, Moment};
+use constellation_core::{Clock, ClusterView, Moment, error_chain};
 use constellation_docker::{ContainerRuntime, DockerEndpoint, DockerEngine, ProcessConfig, ProcessRuntime};
 use constellation_gossip::{Gossip, GossipConfig, GossipHandle, GossipSecurity};
 use constellation_monitor::{Monitor, MonitorConfig};
@@ -23,7 +23,7 @@ use crate::{
     cli::RuntimeKind,
     config::{Config, Security},
     local_status::LocalStatus,
-    publisher::{Publisher, chain},
+    publisher::Publisher,
 };
 
 /// How often peers that are written down are looked up again.
@@ -68,7 +68,11 @@ impl Agent {
         mut config: Config,
         clock: Arc<dyn Clock>,
         [base, serve, work]: [&Supervisor; 3],
-    ) -> anyhow::Result<(GossipHandle, Option<(KeyringHandle, std::path::PathBuf)>, Option<Arc<ProcessRuntime>>)> {
+    ) -> anyhow::Result<(
+        GossipHandle,
+        Option<(KeyringHandle, std::path::PathBuf)>,
+        Option<Arc<ProcessRuntime>>,
+    )> {
         config.facts.started = clock.wall();
         std::fs::create_dir_all(&config.data_dir)
             .with_context(|| format!("could not make the data folder {}", config.data_dir.display()))?;
@@ -88,7 +92,7 @@ impl Agent {
 
         let peers = Arc::new(StaticPeers::new(config.gossip, config.peers.clone()));
         let seeds = peers.peers().await.unwrap_or_else(|error| {
-            warn!(error = chain(&error), "no peer is known yet; they are looked up again");
+            warn!(error = error_chain(&error), "no peer is known yet; they are looked up again");
             Vec::new()
         });
         let gossip = GossipConfig {
@@ -160,7 +164,10 @@ impl Agent {
             "constellation-agent is up"
         );
         if config.security == Security::Insecure {
-            warn!("gossip is not sealed: whoever reaches {} can change every route of the cluster", config.gossip);
+            warn!(
+                "gossip is not sealed: whoever reaches {} can change every route of the cluster",
+                config.gossip
+            );
         }
         Ok((gossip, keys, processes))
     }
@@ -180,7 +187,7 @@ impl Agent {
                 info!(keys = ?ring, "the gossip keys were read again");
                 handle.replace(ring);
             }
-            Err(error) => error!(error = chain(&error), "the gossip keys were not changed"),
+            Err(error) => error!(error = error_chain(&error), "the gossip keys were not changed"),
         }
     }
 
@@ -188,7 +195,11 @@ impl Agent {
     pub async fn drain(self) {
         self.gossip.leave().await;
         tokio::time::sleep(LEAVE_NOTICE).await;
-        let floors = [("work", &self.work, WORK_GRACE), ("serve", &self.serve, SERVE_GRACE), ("base", &self.base, BASE_GRACE)];
+        let floors = [
+            ("work", &self.work, WORK_GRACE),
+            ("serve", &self.serve, SERVE_GRACE),
+            ("base", &self.base, BASE_GRACE),
+        ];
         for (floor, supervisor, grace) in floors {
             if let Drained::Abandoned { tasks } = supervisor.drain(grace).await {
                 warn!(floor, ?tasks, "these did not end in time and are left behind");
@@ -202,7 +213,9 @@ impl Agent {
     }
 }
 
-fn security(security: &Security) -> anyhow::Result<(GossipSecurity, Option<(KeyringHandle, std::path::PathBuf)>)> {
+fn security(
+    security: &Security,
+) -> anyhow::Result<(GossipSecurity, Option<(KeyringHandle, std::path::PathBuf)>)> {
     let Security::Keyring(path) = security else { return Ok((GossipSecurity::Insecure, None)) };
     let ring = Keyring::read(path).with_context(|| missing_key(path))?;
     let handle = KeyringHandle::new(ring);
@@ -217,14 +230,17 @@ fn missing_key(path: &Path) -> String {
     )
 }
 
-async fn runtime(config: &Config) -> anyhow::Result<(Arc<dyn ContainerRuntime>, Option<Arc<ProcessRuntime>>)> {
+async fn runtime(
+    config: &Config,
+) -> anyhow::Result<(Arc<dyn ContainerRuntime>, Option<Arc<ProcessRuntime>>)> {
     match config.runtime {
         RuntimeKind::Docker => {
             let engine = DockerEngine::connect(DockerEndpoint::Unix(config.docker_socket.clone()))?;
             Ok((Arc::new(engine), None))
         }
         RuntimeKind::Process => {
-            let processes = ProcessRuntime::open(ProcessConfig::new(config.data_dir.join("processes"))).await?;
+            let processes =
+                ProcessRuntime::open(ProcessConfig::new(config.data_dir.join("processes"))).await?;
             let processes = Arc::new(processes);
             Ok((Arc::clone(&processes) as Arc<dyn ContainerRuntime>, Some(processes)))
         }
@@ -237,14 +253,21 @@ async fn describe(runtime: &dyn ContainerRuntime) -> String {
     match runtime.info().await {
         Ok(info) => format!("{} {} at {}", info.kind, info.version, info.endpoint),
         Err(error) => {
-            error!(error = chain(&error), "the container runtime does not answer; the agent starts without it");
-            format!("does not answer: {}", chain(&error))
+            error!(
+                error = error_chain(&error),
+                "the container runtime does not answer; the agent starts without it"
+            );
+            format!("does not answer: {}", error_chain(&error))
         }
     }
 }
 
 /// Hands every view on to the provider, which was there before there were views.
-fn relay(mut from: watch::Receiver<Arc<ClusterView>>, to: watch::Sender<Arc<ClusterView>>, supervisor: &Supervisor) {
+fn relay(
+    mut from: watch::Receiver<Arc<ClusterView>>,
+    to: watch::Sender<Arc<ClusterView>>,
+    supervisor: &Supervisor,
+) {
     let shutdown = supervisor.shutdown();
     supervisor.spawn("views", Early::Fatal, async move {
         loop {

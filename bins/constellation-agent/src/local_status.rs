@@ -12,6 +12,7 @@ use constellation_docker::{ContainerRuntime, ProcessRuntime};
 use constellation_gossip::{GossipHandle, GossipStats, Reason};
 use constellation_monitor::{Report, RuntimeState};
 use constellation_proxy::GatewayHandle;
+use constellation_tailscale::PeerSource;
 use constellation_traefik::{
     LastKnownGoodStatus, TraefikHandle,
     hold_back::{Held, HeldReason},
@@ -23,6 +24,8 @@ use crate::{
     daemon::elapsed,
 };
 
+/// How long after the start it is worth a person's attention that nobody answers.
+const ALONE_AFTER: Duration = Duration::from_secs(5);
 /// How long datagrams that were not let in are worth a person's attention.
 const SUSPECT_FOR: Duration = Duration::from_secs(60);
 
@@ -54,6 +57,16 @@ impl LocalStatus {
             ));
         }
         let now = self.clock.now();
+        let alone = gossip.live <= 1 && now.since(self.started) >= ALONE_AFTER;
+        let others =
+            self.config.peers.iter().filter(|peer| **peer != PeerSource::Address(self.config.gossip)).count();
+        if alone && others > 0 {
+            messages.push(format!(
+                "no other node answers, although {others} places to find some are given: are they up, do their \
+                 datagrams pass the firewall (UDP port {}), and do they have this node's key and cluster name?",
+                self.config.gossip.port()
+            ));
+        }
         let recent = gossip.traffic.suspects.iter().filter(|suspect| now.since(suspect.last) < SUSPECT_FOR);
         messages.extend(recent.map(ToString::to_string));
         let subject = self.config.node.to_string();
@@ -185,7 +198,9 @@ fn held(held: &Held) -> String {
     let routers = held.routers;
     match held.reason {
         HeldReason::Starting => {
-            format!("{routers} routers keep servers that have not been seen since the start; they may still come")
+            format!(
+                "{routers} routers keep servers that have not been seen since the start; they may still come"
+            )
         }
         HeldReason::CutOff { peers_known, peers_live } => format!(
             "{routers} routers keep servers that are out of sight: {peers_live} of {peers_known} peers are in sight, so \

@@ -9,8 +9,7 @@ use std::{
 };
 
 use constellation_core::{
-    Endpoint, Health, Instance, InstanceId, NodeFacts, Protocol, RouteSet,
-    fact::Publication,
+    Endpoint, Health, Instance, InstanceId, NodeFacts, Protocol, RouteSet, fact::Publication,
 };
 use constellation_docker::Container;
 use constellation_monitor::{Observed, Report, identity};
@@ -40,7 +39,8 @@ pub enum Reach {
 /// How other nodes can reach a TCP port of a container, given the mesh address of this node.
 pub fn reach(container: &Container, port: u16, mesh: IpAddr) -> Option<Reach> {
     let is_port = |published: &&constellation_docker::PublishedPort| {
-        published.container.number == port && published.container.protocol == constellation_docker::Protocol::Tcp
+        published.container.number == port
+            && published.container.protocol == constellation_docker::Protocol::Tcp
     };
     let published: Vec<_> = container.published.iter().filter(is_port).collect();
     let on_mesh = published.iter().find(|p| p.host_ip == mesh || unspecified_for(p.host_ip, mesh));
@@ -82,7 +82,9 @@ fn routed_ports(routes: &RouteSet) -> BTreeSet<u16> {
 pub fn forwards(report: &Report, wanted: &BTreeMap<InstanceId, Wanted>, mesh: IpAddr) -> BTreeSet<Forward> {
     let mut forwards = BTreeSet::new();
     for observed in report.containers.values().filter(|observed| observed.health != Health::Stopped) {
-        let Some(routes) = wanted.get(&observed.instance).and_then(|wanted| wanted.routes.as_ref()) else { continue };
+        let Some(routes) = wanted.get(&observed.instance).and_then(|wanted| wanted.routes.as_ref()) else {
+            continue;
+        };
         for port in routed_ports(routes) {
             if let Some(Reach::Forward(upstream)) = reach(&observed.container, port, mesh) {
                 let (service, instance) = (observed.service.clone(), observed.instance.clone());
@@ -115,9 +117,18 @@ pub fn publication(
             health: observed.health,
             since: observed.since,
             endpoints: endpoints(observed, set, node.mesh, listening),
-            networks: observed.container.networks.iter().filter_map(|network| network.name.parse().ok()).collect(),
+            networks: observed
+                .container
+                .networks
+                .iter()
+                .filter_map(|network| network.name.parse().ok())
+                .collect(),
             routes: id,
-            definition: observed.container.labels.get(identity::DEFINITION_LABEL).map(|hash| hash.chars().take(64).collect()),
+            definition: observed
+                .container
+                .labels
+                .get(identity::DEFINITION_LABEL)
+                .map(|hash| hash.chars().take(64).collect()),
         });
     }
     Publication { node, instances, routes }
@@ -147,10 +158,16 @@ fn endpoints(
 }
 
 /// What keeps routed containers from being reached, by container name.
-pub fn unreachable(report: &Report, wanted: &BTreeMap<InstanceId, Wanted>, mesh: IpAddr) -> Vec<(String, String)> {
+pub fn unreachable(
+    report: &Report,
+    wanted: &BTreeMap<InstanceId, Wanted>,
+    mesh: IpAddr,
+) -> Vec<(String, String)> {
     let mut problems = Vec::new();
     for observed in report.containers.values().filter(|observed| observed.health != Health::Stopped) {
-        let Some(routes) = wanted.get(&observed.instance).and_then(|wanted| wanted.routes.as_ref()) else { continue };
+        let Some(routes) = wanted.get(&observed.instance).and_then(|wanted| wanted.routes.as_ref()) else {
+            continue;
+        };
         for port in routed_ports(routes) {
             if reach(&observed.container, port, mesh).is_none() {
                 let message = format!(

@@ -57,7 +57,11 @@ fn address(text: &str) -> SocketAddr {
 #[test]
 fn a_port_that_is_published_on_the_mesh_needs_no_gateway() {
     for on in [MESH, "0.0.0.0"] {
-        assert_eq!(reach(&published(on), 80, mesh()), Some(Reach::Published(address("100.64.0.1:8080"))), "{on}");
+        assert_eq!(
+            reach(&published(on), 80, mesh()),
+            Some(Reach::Published(address("100.64.0.1:8080"))),
+            "{on}"
+        );
     }
 }
 
@@ -106,7 +110,8 @@ fn a_stopped_container_is_told_with_its_routes_and_without_endpoints() {
 #[test]
 fn an_endpoint_is_told_only_once_the_gateway_listens_for_it() {
     let (report, wanted) = seen(on_networks(&[("backend", "10.0.7.2")]), Health::Healthy);
-    let told = |listening| publication(NodeFacts::at(mesh()), &report, &wanted, &listening).instances[0].clone();
+    let told =
+        |listening| publication(NodeFacts::at(mesh()), &report, &wanted, &listening).instances[0].clone();
     assert_eq!(forwards(&report, &wanted, mesh()).len(), 1);
     assert_eq!(told(BTreeMap::new()).endpoints, []);
     let listening = BTreeMap::from([(("abcdef012345".parse().unwrap(), 80), address("100.64.0.1:40001"))]);
@@ -117,5 +122,8 @@ fn an_endpoint_is_told_only_once_the_gateway_listens_for_it() {
 fn a_routed_container_that_cannot_be_reached_is_named_with_the_remedy() {
     let (report, wanted) = seen(container(), Health::Healthy);
     let problems = unreachable(&report, &wanted, mesh());
-    assert!(problems[0].0 == "web" && problems[0].1.contains("publish the port on 100.64.0.1"), "{problems:?}");
+    assert!(
+        problems[0].0 == "web" && problems[0].1.contains("publish the port on 100.64.0.1"),
+        "{problems:?}"
+    );
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use constellation_api::Problem;
-use constellation_core::{InstanceId, NodeFacts};
+use constellation_core::{InstanceId, NodeFacts, error_chain};
 use constellation_docker::Protocol;
 use constellation_gossip::GossipHandle;
 use constellation_monitor::{Observed, Report, RuntimeState};
@@ -40,7 +40,9 @@ impl Publisher {
         let mut reports = self.reports.clone();
         let looked = reports.wait_for(|report| report.runtime != RuntimeState::Unasked);
         if tokio::time::timeout(FIRST_LOOK, looked).await.is_err() {
-            warn!("the containers could not be looked at yet: the other nodes hear of this node without them");
+            warn!(
+                "the containers could not be looked at yet: the other nodes hear of this node without them"
+            );
         }
         loop {
             let report = Arc::clone(&reports.borrow_and_update());
@@ -61,7 +63,9 @@ impl Publisher {
         let mut problems = Vec::new();
         for observed in report.containers.values() {
             let read = self.wanted(observed);
-            problems.extend(read.problems.iter().map(|message| problem("labels", &observed.container.name, message)));
+            problems.extend(
+                read.problems.iter().map(|message| problem("labels", &observed.container.name, message)),
+            );
             wanted.insert(observed.instance.clone(), read);
         }
         let mesh = self.facts.mesh;
@@ -71,7 +75,7 @@ impl Publisher {
         let listening = match self.gateway.sync(publish::forwards(report, &wanted, mesh)).await {
             Ok(opened) => {
                 for error in opened.failed {
-                    problems.push(problem("gateway", "endpoint", &chain(&error)));
+                    problems.push(problem("gateway", "endpoint", &error_chain(&error)));
                 }
                 opened.listening
             }
@@ -92,8 +96,12 @@ impl Publisher {
 
     fn wanted(&mut self, observed: &Observed) -> Wanted {
         let container = &observed.container;
-        let ports: Vec<u16> =
-            container.exposed.iter().filter(|port| port.protocol == Protocol::Tcp).map(|port| port.number).collect();
+        let ports: Vec<u16> = container
+            .exposed
+            .iter()
+            .filter(|port| port.protocol == Protocol::Tcp)
+            .map(|port| port.number)
+            .collect();
         if let Some((known, wanted)) = self.read.get(&observed.instance)
             && *known == ports
         {
@@ -110,7 +118,8 @@ impl Publisher {
 
     /// Logs each problem once, when it appears.
     fn say(&self, problems: Vec<Problem>) {
-        let identity = |problem: &Problem| (problem.area.clone(), problem.subject.clone(), problem.message.clone());
+        let identity =
+            |problem: &Problem| (problem.area.clone(), problem.subject.clone(), problem.message.clone());
         let known: BTreeSet<_> = self.problems.borrow().iter().map(identity).collect();
         let now: BTreeSet<_> = problems.iter().map(identity).collect();
         for problem in problems.iter().filter(|problem| !known.contains(&identity(problem))) {
@@ -127,15 +136,4 @@ impl Publisher {
 
 fn problem(area: &str, subject: &str, message: &str) -> Problem {
     Problem { area: area.to_owned(), subject: subject.to_owned(), message: message.to_owned() }
-}
-
-/// An error with its causes, on one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }

@@ -63,11 +63,19 @@ fn an_unhealthy_process_is_restarted_if_its_label_asks_for_it() {
     let flag = cluster.directory.path().join("well");
     std::fs::write(&flag, "").unwrap();
     let health = format!("test -e {}", flag.display());
-    nodes[0].whoami(&["--label", "constellation.heal=restart", "--health", &health, "--health-interval", "200ms"]);
+    nodes[0].whoami(&[
+        "--label",
+        "constellation.heal=restart",
+        "--health",
+        &health,
+        "--health-interval",
+        "200ms",
+    ]);
     nodes[0].wait("it is routed", |node| node.servers().len() == 1);
     let before = nodes[0].process_pid("whoami").unwrap();
     std::fs::remove_file(&flag).unwrap();
-    nodes[0].wait("it has been restarted", |node| node.process_pid("whoami").is_some_and(|pid| pid != before));
+    nodes[0]
+        .wait("it has been restarted", |node| node.process_pid("whoami").is_some_and(|pid| pid != before));
     std::fs::write(&flag, "").unwrap();
     nodes[0].wait("it is routed again", |node| node.servers().len() == 1);
 }
@@ -119,7 +127,8 @@ fn keys_rotate_under_way_without_a_restart() {
     let new_key = cluster.directory.path().join("new.key");
     support::keygen(&new_key);
     let mut nodes: Vec<_> = (1..=2).map(|node| cluster.node(node)).collect();
-    let (old, new) = (std::fs::read_to_string(&cluster.key).unwrap(), std::fs::read_to_string(&new_key).unwrap());
+    let (old, new) =
+        (std::fs::read_to_string(&cluster.key).unwrap(), std::fs::read_to_string(&new_key).unwrap());
     let keyring = |node: &support::Node| cluster.directory.path().join(format!("{}.key", node.name));
     let write = |node: &support::Node, text: &str| {
         let path = keyring(node);
@@ -161,7 +170,13 @@ fn an_agent_with_another_key_sees_nobody_and_says_why() {
     support::keygen(&key);
     stranger.set("keyring", key.display());
     stranger.start();
-    stranger.wait("it says that it cannot open what it gets", |node| node.problems().contains("key"));
+    nodes[0].wait("the cluster names the stranger", |node| {
+        let problems = node.problems();
+        problems.contains(&stranger.address.to_string()) && problems.contains("none of our keys opens them")
+    });
+    stranger.wait("it says that nobody answers, and why that may be", |node| {
+        node.problems().contains("key and cluster")
+    });
     stranger.wait_for_members(1);
     nodes[0].wait_for_members(1);
 }
@@ -251,6 +266,11 @@ fn a_restarted_agent_serves_the_last_known_good_document_before_it_knows_anythin
     nodes[1].whoami(&[]);
     nodes[0].wait("the server of the other node", |node| node.servers().len() == 1);
     let known = nodes[0].document();
+    nodes[0].wait("it is on disk", |node| {
+        let kept =
+            std::fs::read_to_string(node.data.join("traefik-last-known-good.json")).unwrap_or_default();
+        kept.contains(&node.servers()[0].to_string())
+    });
     nodes[0].kill();
     // Its peer is gone as well: all that it has is the disk.
     nodes[1].kill();

@@ -6,8 +6,8 @@ mod support;
 use std::{path::PathBuf, process::Command, time::Duration};
 
 use constellation_docker::{
-    ContainerId, ContainerRuntime, ContainerSpec, DockerEndpoint, DockerEngine, HealthCheck, ListFilter, NetworkSpec,
-    Port, RestartPolicy,
+    ContainerId, ContainerRuntime, ContainerSpec, DockerEndpoint, DockerEngine, HealthCheck, ListFilter,
+    NetworkSpec, Port, RestartPolicy,
 };
 use support::{Cluster, Node, http};
 use tokio::runtime::Runtime;
@@ -35,7 +35,11 @@ impl Share {
         let engine = DockerEngine::connect(DockerEndpoint::Unix(socket.clone())).unwrap();
         let label = format!("{test}-{}", std::process::id());
         let image = format!("constellation-e2e:{label}");
-        let tar = Command::new("tar").args(["-C", "/", "-c", busybox.trim_start_matches('/')]).output().unwrap().stdout;
+        let tar = Command::new("tar")
+            .args(["-C", "/", "-c", busybox.trim_start_matches('/')])
+            .output()
+            .unwrap()
+            .stdout;
         runtime.block_on(engine.import_image(&image, tar.into())).unwrap();
         let network = NetworkSpec {
             name: label.clone(),
@@ -56,7 +60,9 @@ impl Share {
 
     /// A web server on the test's bridge network, published nowhere.
     fn web(&self, name: &str) -> ContainerSpec {
-        let serve = format!("mkdir -p /www && echo 'Name: {name}' > /www/index.html && exec httpd -f -p 8080 -h /www");
+        let serve = format!(
+            "mkdir -p /www && echo 'Name: {name}' > /www/index.html && exec httpd -f -p 8080 -h /www"
+        );
         ContainerSpec {
             entrypoint: Some(vec![setting("CONSTELLATION_E2E_BUSYBOX"), "sh".to_owned(), "-c".to_owned()]),
             networks: [(self.label.clone(), vec![])].into(),
@@ -83,7 +89,10 @@ impl Share {
 impl Drop for Share {
     fn drop(&mut self) {
         self.runtime.block_on(async {
-            let mine = ListFilter { labels: [(PURPOSE.to_owned(), self.label.clone())].into(), ..ListFilter::default() };
+            let mine = ListFilter {
+                labels: [(PURPOSE.to_owned(), self.label.clone())].into(),
+                ..ListFilter::default()
+            };
             for container in self.engine.list(&mine).await.unwrap_or_default() {
                 drop(self.engine.remove(&container.id, true).await);
             }
@@ -96,7 +105,11 @@ impl Drop for Share {
 /// Other tests' containers are on the same engine: only this one's service is looked at.
 fn server_of(node: &Node, service: &str) -> Option<std::net::SocketAddr> {
     let services = node.ask(&["services"])?;
-    let row = services.as_array()?.iter().find(|row| row["service"] == service && row["health"] == "healthy")?.clone();
+    let row = services
+        .as_array()?
+        .iter()
+        .find(|row| row["service"] == service && row["health"] == "healthy")?
+        .clone();
     row["endpoints"].as_array()?.first()?.as_str()?.split('@').nth(1)?.parse().ok()
 }
 
@@ -111,9 +124,8 @@ fn a_container_on_a_bridge_network_is_reached_through_the_mesh_gateway_and_leave
     let server = server_of(&node, "bridge").unwrap();
     assert_eq!(server.ip(), node.address, "other nodes are given the mesh address");
     node.wait("a request is answered", |_| {
-        http::get(server, "bridge.example.test", "/index.html").is_ok_and(|(status, body)| {
-            status == 200 && body == b"Name: bridge\n"
-        })
+        http::get(server, "bridge.example.test", "/index.html")
+            .is_ok_and(|(status, body)| status == 200 && body == b"Name: bridge\n")
     });
     share.runtime.block_on(share.engine.kill(&id, "SIGKILL")).unwrap();
     node.wait("its server is gone and its route stays", |node| {
@@ -140,10 +152,19 @@ fn a_container_that_fails_its_health_check_leaves_the_routes_and_is_restarted() 
     let well = format!("rm -f /sick; {}", spec.command.clone().unwrap()[0]);
     let id = share.start(&spec.command([well]));
     node.wait("it is healthy", |node| server_of(node, "heal").is_some());
-    let started = |share: &Share| share.runtime.block_on(share.engine.inspect(&id)).unwrap().state.started_at_ms;
+    let started =
+        |share: &Share| share.runtime.block_on(share.engine.inspect(&id)).unwrap().state.started_at_ms;
     let before = started(&share);
     let sicken = Command::new("docker")
-        .args(["-H", &format!("unix://{}", share.socket.display()), "exec", id.as_str(), &busybox, "touch", "/sick"])
+        .args([
+            "-H",
+            &format!("unix://{}", share.socket.display()),
+            "exec",
+            id.as_str(),
+            &busybox,
+            "touch",
+            "/sick",
+        ])
         .status();
     assert!(sicken.unwrap().success());
     node.wait("it has been restarted", |_| started(&share) != before);

@@ -25,8 +25,9 @@ struct Traefik {
 
 impl Traefik {
     fn start(cluster: &Cluster, node: &Node) -> Self {
-        let binary = std::env::var("CONSTELLATION_E2E_TRAEFIK")
-            .unwrap_or_else(|_| panic!("CONSTELLATION_E2E_TRAEFIK is not set: run this suite by `cargo xtask test`"));
+        let binary = std::env::var("CONSTELLATION_E2E_TRAEFIK").unwrap_or_else(|_| {
+            panic!("CONSTELLATION_E2E_TRAEFIK is not set: run this suite by `cargo xtask test`")
+        });
         let listen = || SocketAddr::new(node.address, support::free_port(node.address));
         let (web, api) = (listen(), listen());
         let config = StaticConfig {
@@ -51,7 +52,11 @@ impl Traefik {
     }
 
     fn answered_by(&self, requests: usize) -> BTreeSet<String> {
-        (0..requests).filter_map(|_| self.answer()).filter(|(status, _)| *status == 200).map(|(_, name)| name).collect()
+        (0..requests)
+            .filter_map(|_| self.answer())
+            .filter(|(status, _)| *status == 200)
+            .map(|(_, name)| name)
+            .collect()
     }
 }
 
@@ -72,7 +77,8 @@ fn requests_are_answered_by_each_node_in_turn_and_traefik_accepts_every_router()
     nodes[0].wait("each node answers", |_| traefik.answered_by(9) == all);
     let (_, body) = http::get(traefik.api, "localhost", "/api/http/routers").unwrap();
     let routers: serde_json::Value = serde_json::from_slice(&body).unwrap();
-    let ours: Vec<_> = routers.as_array().unwrap().iter().filter(|router| router["provider"] == "http").collect();
+    let ours: Vec<_> =
+        routers.as_array().unwrap().iter().filter(|router| router["provider"] == "http").collect();
     assert!(ours.len() >= 4, "one for the service and one for each node: {routers:#}");
     assert!(ours.iter().all(|router| router["status"] == "enabled"), "{routers:#}");
 }
@@ -88,7 +94,11 @@ fn when_the_last_backend_dies_the_answer_is_503_and_not_404() {
     nodes[0].wait("503", |_| traefik.answer().is_some_and(|(status, _)| status == 503));
 }
 
-/// Asks all the time, from four threads, while something happens; how many of how many requests failed.
+/// Requests of one load, at least: enough that one in a hundred that fails is seen.
+const REQUESTS_MIN: usize = 200;
+
+/// Asks all the time, from four threads, while something happens and until it was enough; how many of how many requests
+/// failed.
 fn under_load(traefik: &Traefik, what: impl FnOnce()) -> (usize, usize) {
     let (stop, asked, failed) = (AtomicBool::new(false), AtomicUsize::new(0), AtomicUsize::new(0));
     std::thread::scope(|scope| {
@@ -105,6 +115,10 @@ fn under_load(traefik: &Traefik, what: impl FnOnce()) -> (usize, usize) {
         }
         // The load must end before a failed expectation leaves this scope, or it would wait for ever.
         let happened = std::panic::catch_unwind(std::panic::AssertUnwindSafe(what));
+        // Each request ends, answered or not, so this count is reached.
+        while happened.is_ok() && asked.load(Ordering::Relaxed) < REQUESTS_MIN {
+            support::pause();
+        }
         stop.store(true, Ordering::Relaxed);
         if let Err(panic) = happened {
             std::panic::resume_unwind(panic);
@@ -123,28 +137,29 @@ fn no_get_fails_when_a_backend_is_killed() {
     let (failed, asked) = under_load(&traefik, || {
         let pid = nodes[1].process_pid("whoami").unwrap();
         kill_process(pid, Signal::KILL).unwrap();
-        nodes[1].wait("it has been started again", |node| node.process_pid("whoami").is_some_and(|now| now != pid));
+        nodes[1].wait("it has been started again", |node| {
+            node.process_pid("whoami").is_some_and(|now| now != pid)
+        });
         nodes[0].wait("both answer again", |_| traefik.answered_by(6).len() == 2);
     });
-    assert!(asked > 50, "{asked}");
     assert_eq!(failed, 0, "of {asked}");
 }
 
 #[test]
 fn no_get_fails_when_another_agent_is_killed_and_returns() {
     let cluster = Cluster::new();
-    let mut nodes = cluster.start(2);
+    // With two nodes, the one that is left could not tell that it is not itself the one that is cut off.
+    let mut nodes = cluster.start(3);
     nodes.iter().for_each(|node| drop(node.whoami(&[])));
     let traefik = Traefik::start(&cluster, &nodes[0]);
-    nodes[0].wait("both answer", |_| traefik.answered_by(6).len() == 2);
+    nodes[0].wait("all answer", |_| traefik.answered_by(9).len() == 3);
     let mut other = nodes.pop().unwrap();
     let (failed, asked) = under_load(&traefik, || {
         other.kill();
-        nodes[0].wait("its server is gone", |node| node.servers().len() == 1);
+        nodes[0].wait("its server is gone", |node| node.servers().len() == 2);
         other.start();
-        nodes[0].wait("both answer again", |_| traefik.answered_by(6).len() == 2);
+        nodes[0].wait("all answer again", |_| traefik.answered_by(9).len() == 3);
     });
-    assert!(asked > 50, "{asked}");
     assert_eq!(failed, 0, "of {asked}");
 }
 
@@ -160,6 +175,5 @@ fn no_get_fails_when_an_agent_leaves_in_order() {
         leaver.signal(Signal::TERM);
         assert!(leaver.wait_for_end().success());
     });
-    assert!(asked > 50, "{asked}");
     assert_eq!(failed, 0, "of {asked}");
 }

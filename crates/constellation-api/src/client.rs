@@ -121,7 +121,12 @@ impl Client {
         ClientError::Broken { socket: self.socket.clone(), source: source.into() }
     }
 
-    async fn ask<T: DeserializeOwned>(&self, method: Method, path: &str, body: Option<Vec<u8>>) -> Result<T, ClientError> {
+    async fn ask<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Vec<u8>>,
+    ) -> Result<T, ClientError> {
         let answer = self.bytes(method, path, body).await?;
         serde_json::from_slice(&answer).map_err(|error| self.broken(error))
     }
@@ -132,12 +137,18 @@ impl Client {
             .map_err(|_| ClientError::TimedOut { socket: self.socket.clone() })?
     }
 
-    async fn exchange(&self, method: Method, path: &str, body: Option<Vec<u8>>) -> Result<Bytes, ClientError> {
+    async fn exchange(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Vec<u8>>,
+    ) -> Result<Bytes, ClientError> {
         let stream = UnixStream::connect(&self.socket)
             .await
             .map_err(|source| ClientError::Absent { socket: self.socket.clone(), source })?;
-        let (mut sender, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| self.broken(error))?;
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(|error| self.broken(error))?;
         let request = Request::builder()
             .method(method)
             .uri(path)
@@ -164,7 +175,8 @@ impl Client {
         if status.is_success() {
             return Ok(bytes);
         }
-        let failure = serde_json::from_slice(&bytes).unwrap_or_else(|_| Failure { error: refusal(status, &bytes) });
+        let failure =
+            serde_json::from_slice(&bytes).unwrap_or_else(|_| Failure { error: refusal(status, &bytes) });
         Err(ClientError::Refused(failure))
     }
 }

@@ -3,7 +3,9 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use constellation_core::{ClusterId, Generation, Health, InstanceId, NodeName, Priority, ServiceId, WallTime};
+use constellation_core::{
+    ClusterId, Generation, Health, InstanceId, NodeName, Priority, ServiceId, WallTime,
+};
 use constellation_proxy::GatewayStatus;
 use serde::{Deserialize, Serialize};
 

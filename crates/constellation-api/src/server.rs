@@ -15,6 +15,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
+use constellation_core::error_chain;
 use constellation_docker::{
     Container, ContainerId, ContainerRuntime, ContainerSpec, ListFilter, LogLine, RuntimeError,
 };
@@ -82,7 +83,8 @@ pub async fn serve(
     std::fs::set_permissions(socket, std::fs::Permissions::from_mode(0o600)).map_err(failed)?;
     let path = socket.to_owned();
     Ok(async move {
-        let served = axum::serve(listener, router(agent)).with_graceful_shutdown(shutdown.cancelled_owned()).await;
+        let served =
+            axum::serve(listener, router(agent)).with_graceful_shutdown(shutdown.cancelled_owned()).await;
         if let Err(error) = served {
             tracing::error!(%error, "the API broke off");
         }
@@ -146,13 +148,7 @@ impl From<RuntimeError> for Refusal {
             RuntimeError::TimedOut { .. } => StatusCode::GATEWAY_TIMEOUT,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         };
-        let mut text = error.to_string();
-        let mut source = std::error::Error::source(&error);
-        while let Some(cause) = source {
-            text = format!("{text}: {cause}");
-            source = cause.source();
-        }
-        Self(refuse(status, text))
+        Self(refuse(status, error_chain(&error)))
     }
 }
 
@@ -169,9 +165,10 @@ async fn find(runtime: &dyn ContainerRuntime, name: &str) -> Result<ContainerId,
     let mut by_id = all.iter().filter(|summary| name.len() >= 4 && summary.id.as_str().starts_with(name));
     match (by_name, by_id.next(), by_id.next()) {
         (Some(found), ..) | (None, Some(found), None) => Ok(found.id.clone()),
-        (None, Some(_), Some(_)) => {
-            Err(Refusal(refuse(StatusCode::CONFLICT, format!("`{name}` is the beginning of several ids: write more of it"))))
-        }
+        (None, Some(_), Some(_)) => Err(Refusal(refuse(
+            StatusCode::CONFLICT,
+            format!("`{name}` is the beginning of several ids: write more of it"),
+        ))),
         (None, None, _) => Err(RuntimeError::NotFound { id: name.to_owned() }.into()),
     }
 }
@@ -190,7 +187,10 @@ async fn list(State(agent): Shared) -> Result<Json<Vec<Container>>, Refusal> {
     Ok(Json(containers))
 }
 
-async fn inspect(State(agent): Shared, extract::Path(name): extract::Path<String>) -> Result<Json<Container>, Refusal> {
+async fn inspect(
+    State(agent): Shared,
+    extract::Path(name): extract::Path<String>,
+) -> Result<Json<Container>, Refusal> {
     let runtime = processes(&agent)?;
     let id = find(&*runtime, &name).await?;
     Ok(Json(runtime.inspect(&id).await?))
@@ -266,7 +266,12 @@ async fn act(
         "stop" => drop(runtime.stop(&id, STOP_GRACE).await?),
         "restart" => runtime.restart(&id, STOP_GRACE).await?,
         "kill" => runtime.kill(&id, options.signal.as_deref().unwrap_or("SIGKILL")).await?,
-        _ => return Err(Refusal(refuse(StatusCode::NOT_FOUND, "a process can be started, stopped, restarted or killed"))),
+        _ => {
+            return Err(Refusal(refuse(
+                StatusCode::NOT_FOUND,
+                "a process can be started, stopped, restarted or killed",
+            )));
+        }
     }
     Ok(Json(runtime.inspect(&id).await?))
 }

@@ -122,7 +122,8 @@ async fn a_node_with_an_engine_sends_people_to_the_engine() {
 #[tokio::test]
 async fn a_process_is_started_found_by_name_and_by_id_and_removed() {
     let world = World::new();
-    let runtime = ProcessRuntime::open(ProcessConfig::new(world.directory.path().join("processes"))).await.unwrap();
+    let runtime =
+        ProcessRuntime::open(ProcessConfig::new(world.directory.path().join("processes"))).await.unwrap();
     let runtime = Arc::new(runtime);
     let client = world.open(Some(Arc::clone(&runtime))).await.unwrap();
     let spec = ContainerSpec::new("sleeper", "sh").command(["/bin/sh", "-c", "echo awake; exec sleep 1000"]);
@@ -142,7 +143,8 @@ async fn a_process_is_started_found_by_name_and_by_id_and_removed() {
 #[tokio::test]
 async fn a_body_that_is_no_specification_is_refused_with_its_field() {
     let world = World::new();
-    let runtime = ProcessRuntime::open(ProcessConfig::new(world.directory.path().join("processes"))).await.unwrap();
+    let runtime =
+        ProcessRuntime::open(ProcessConfig::new(world.directory.path().join("processes"))).await.unwrap();
     let client = world.open(Some(Arc::new(runtime))).await.unwrap();
     let spec = ContainerSpec { privileged: true, ..ContainerSpec::new("root", "sh").command(["true"]) };
     let error = client.run_process(&spec).await.unwrap_err().to_string();

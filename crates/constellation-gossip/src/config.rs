@@ -34,7 +34,7 @@ pub struct GossipConfig {
     pub phi: f64,
     /// How long chitchat remembers a dead run, 15 minutes at most; for half of that it is part of every handshake.
     ///
-    /// Default 2 minutes. A handshake holds some 1,100 runs, so a crash loop on several nodes must not pile up more: at a
+    /// Default 2 minutes. A handshake holds some 1,300 runs, so a crash loop on several nodes must not pile up more: at a
     /// restart every two seconds, 2 minutes carry 30 runs per crashing node, and 15 would carry 225. What this node
     /// itself remembers of the dead does not depend on it.
     pub dead_node_grace: Duration,

@@ -1,32 +1,32 @@
 //! The one task that runs gossip: owns chitchat, what is known, and what is told.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    net::SocketAddr,
-    sync::Arc,
-    time::Duration,
-};
+mod restarting;
+mod telling;
+
+use std::{collections::BTreeSet, net::SocketAddr, sync::Arc, time::Duration};
 
 use chitchat::ChitchatId;
-use constellation_core::{ClusterView, Generation, Moment, fact::Omitted, fact::Publication};
-use constellation_tasks::{Backoff, Schedule};
+use constellation_core::{ClusterView, Moment, fact::Publication};
+use constellation_tasks::Backoff;
 use rand::seq::{IndexedRandom, IteratorRandom};
 use tokio::{
     sync::{mpsc, oneshot, watch},
     time::{Interval, MissedTickBehavior},
 };
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, error, info, warn};
+use tracing::{info, warn};
+
+use self::restarting::RESTART;
 
 use crate::{
-    engine::{Engine, Snapshot, Surroundings},
-    error::{GossipError, causes},
+    engine::{Engine, Surroundings},
+    error::GossipError,
     generation::Generations,
     knowledge::Knowledge,
     ledger::Ledger,
     liveness::{LivenessConfig, LivenessFilter},
     pace::Pace,
-    rivalry::{NameCheck, Rival, Seniority, Verdict, elder},
+    rivalry::{NameCheck, Rival, Seniority, Verdict},
     stats::Condition,
     transport::DatagramNetwork,
 };
@@ -42,14 +42,8 @@ const PUSH_PEERS: usize = 16;
 const ASK_EVERY: Duration = Duration::from_secs(1);
 const ASK_PEERS: usize = 3;
 const EAGER: Duration = Duration::from_secs(10);
-/// To how many peers a farewell goes, and how long it may take.
-const FAREWELL_PEERS: usize = 256;
-const FAREWELL_PATIENCE: Duration = Duration::from_millis(500);
 /// How long chitchat may take to stop.
 const STOP_PATIENCE: Duration = Duration::from_millis(500);
-/// How long to wait before chitchat is started again; who ran for so long counts as well.
-const STEADY: Duration = Duration::from_secs(60);
-const RESTART: Schedule = Schedule::new(Duration::from_millis(100), Duration::from_secs(5));
 
 /// What reaches the driver from its handles.
 pub(crate) struct Inputs {
@@ -268,94 +262,6 @@ impl Driver {
         }
     }
 
-    /// Tells what is wanted: to our own view at once, then to chitchat, then to the peers.
-    async fn tell(&mut self) {
-        let Some(wanted) = &self.wanted else { return };
-        let leaving;
-        let publication = if self.leaving {
-            let mut changed = Publication::clone(wanted);
-            changed.node.leaving = true;
-            leaving = changed;
-            &leaving
-        } else {
-            wanted.as_ref()
-        };
-        let (entries, omitted) = publication.entries();
-        self.knowledge.speak(Generation(self.engine.id.generation_id), &entries);
-        self.publish_view(self.now());
-        self.note_omitted(omitted);
-        let told = if self.outputs.condition.borrow().conflict.is_some() { BTreeMap::new() } else { entries };
-        let steps = self.ledger.change_to(&told);
-        if !steps.is_empty() {
-            self.engine.tell(steps).await;
-            self.push.want();
-        }
-    }
-
-    fn note_omitted(&self, omitted: Vec<Omitted>) {
-        self.outputs.condition.send_if_modified(|condition| {
-            if condition.omitted == omitted {
-                return false;
-            }
-            for new in omitted.iter().filter(|new| !condition.omitted.contains(new)) {
-                error!("{new}");
-            }
-            condition.omitted = omitted;
-            true
-        });
-    }
-
-    async fn say_farewell(&mut self) {
-        self.leaving = true;
-        self.tell().await;
-        let peers: Vec<SocketAddr> = self.live.iter().copied().take(FAREWELL_PEERS).collect();
-        if self.wanted.is_none() || peers.is_empty() {
-            return;
-        }
-        self.around.farewell.await_peers(peers.iter().copied());
-        self.engine.ask(peers, self.own_heartbeat);
-        if tokio::time::timeout(FAREWELL_PATIENCE, self.around.farewell.reached()).await.is_err() {
-            debug!("not every peer took the farewell; they will notice the silence");
-        }
-    }
-
-    fn find_rivals(&mut self, snapshot: &Snapshot) {
-        let named = snapshot.sightings.iter().filter(|(run, _)| {
-            run.node_id == self.engine.id.node_id && run.gossip_advertise_addr != self.advertise
-        });
-        self.rivals = named
-            .map(|(run, seen)| Rival {
-                seniority: seniority(run),
-                heartbeat: seen.heartbeat,
-                published: self.knowledge.has_published(run),
-                live: self.liveness.is_live(run),
-            })
-            .collect();
-    }
-
-    /// Gives way to an older run of our name, and takes the name back when that is gone.
-    async fn settle_conflict(&mut self) {
-        let elder = elder(self.seniority(), &self.rivals);
-        let changed = self.outputs.condition.send_if_modified(|condition| {
-            let changed = condition.conflict != elder;
-            condition.conflict = elder;
-            changed
-        });
-        if !changed {
-            return;
-        }
-        let name = &self.around.config.name;
-        match elder {
-            Some(other) => error!(
-                %name, %other,
-                "another machine has this node's name and had it first, so this one tells the cluster nothing \
-                 until the other is gone; give one of the two another name"
-            ),
-            None => info!(%name, "the other machine with this node's name is gone"),
-        }
-        self.tell().await;
-    }
-
     /// Asks seeds that are not in sight, and addresses where lost nodes were: after a partition, who else would.
     fn ask_around(&mut self) {
         let now = self.now();
@@ -370,51 +276,6 @@ impl Driver {
             seeds.into_iter().filter(|at| *at != self.advertise && !self.live.contains(at)).collect();
         let some: Vec<SocketAddr> = missing.choose_multiple(&mut rand::rng(), ASK_PEERS).copied().collect();
         self.engine.ask(some, self.own_heartbeat);
-    }
-
-    /// Starts chitchat again as a new generation, and tells everything anew.
-    async fn start_again(&mut self, why: String) {
-        error!(why, "gossip ended and is started again");
-        if self.now().since(self.started) > STEADY {
-            self.restart.succeeded();
-        }
-        let mut peers = self.live.clone();
-        self.outputs.condition.send_modify(|condition| {
-            condition.restarts += 1;
-            condition.last_restart = Some(why);
-        });
-        loop {
-            tokio::time::sleep(self.restart.failed()).await;
-            match self.new_engine().await {
-                Ok(engine) => {
-                    self.engine = engine;
-                    break;
-                }
-                Err(error) => error!(error = %causes(&error), "gossip could not be started again; trying on"),
-            }
-        }
-        let generation = Generation(self.engine.id.generation_id);
-        self.outputs.condition.send_modify(|condition| condition.generation = generation);
-        self.started = self.now();
-        self.ledger.forget();
-        self.own_heartbeat = 0;
-        peers.extend(self.inputs.seeds.borrow().iter().copied().take(ASK_PEERS));
-        peers.remove(&self.advertise);
-        self.engine.ask(peers, 0);
-        self.tell().await;
-    }
-
-    async fn new_engine(&mut self) -> Result<Engine, GossipError> {
-        let bind = |source| GossipError::Bind { address: self.listen, source };
-        let socket = self.network.bind(self.listen).await.map_err(bind)?;
-        let (generations, generation, kept) =
-            self.generations.clone().next_blocking(self.around.clock.wall()).await?;
-        self.generations = generations;
-        if let Err(error) = kept {
-            // The number has risen all the same: only a restart of the whole process could repeat it.
-            warn!(error = %causes(&error), "going on with a generation that is not kept");
-        }
-        Engine::start(&self.around, socket, generation, self.advertise).await
     }
 
     fn seniority(&self) -> Seniority {

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use constellation_core::Clock;
+use constellation_core::{Clock, error_chain};
 use constellation_docker::{
     Container, ContainerId, ContainerRuntime, EventKind, HealthReport, ListFilter, ResubscribeDelay,
     RunState, RuntimeError, events_forever,
@@ -163,7 +163,7 @@ impl Monitor {
                 Err(error) => {
                     warn!(
                         container = id.short(),
-                        error = chain(&error),
+                        error = error_chain(&error),
                         "a container could not be looked at"
                     );
                     unreadable.push(id);
@@ -188,14 +188,18 @@ impl Monitor {
                 self.silent(&error)
             }
             Err(error) => {
-                warn!(container = id.short(), error = chain(&error), "a container could not be looked at");
+                warn!(
+                    container = id.short(),
+                    error = error_chain(&error),
+                    "a container could not be looked at"
+                );
                 self.step(Event::Unreadable(id));
             }
         }
     }
 
     fn silent(&mut self, error: &RuntimeError) {
-        let why = chain(error);
+        let why = error_chain(error);
         if !matches!(&self.watch.report().runtime, crate::RuntimeState::Silent { why: known } if *known == why)
         {
             error!(
@@ -246,7 +250,7 @@ async fn restart_if_still_unhealthy(runtime: &dyn ContainerRuntime, id: &Contain
         Err(error) => {
             return warn!(
                 container = id.short(),
-                error = chain(&error),
+                error = error_chain(&error),
                 "no restart: it could not be looked at"
             );
         }
@@ -254,7 +258,11 @@ async fn restart_if_still_unhealthy(runtime: &dyn ContainerRuntime, id: &Contain
     match runtime.restart(id, grace).await {
         Ok(()) => info!(container = id.short(), "restarted because it was unhealthy"),
         Err(error) => {
-            warn!(container = id.short(), error = chain(&error), "could not restart an unhealthy container")
+            warn!(
+                container = id.short(),
+                error = error_chain(&error),
+                "could not restart an unhealthy container"
+            )
         }
     }
 }
@@ -278,15 +286,4 @@ async fn pulse(clock: Arc<dyn Clock>, starved: Arc<AtomicBool>) {
         }
         last = now;
     }
-}
-
-/// An error with its causes, on one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }

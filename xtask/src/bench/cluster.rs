@@ -1,7 +1,6 @@
 //! Five agents as processes, killed and asked.
 
 use std::{
-    collections::BTreeSet,
     net::IpAddr,
     path::PathBuf,
     time::{Duration, Instant},
@@ -13,7 +12,7 @@ use rustix::process::{Pid, Signal};
 use super::stats::Figure;
 use crate::{
     clock::{self, millis},
-    cluster::{Cluster, DocumentWatch, Node, PROVIDER_PORT, Place, Plan, Restart, SERVICE},
+    cluster::{Care, Cluster, DocumentWatch, Node, PROVIDER_PORT, Place, Plan, SERVICE},
     http::Client,
     procfs,
     tools::{agent, traefik},
@@ -56,7 +55,7 @@ pub(super) fn run(workspace: &Workspace) -> Result<Vec<Figure>> {
 
 fn measure(workspace: &Workspace, cluster: &mut Cluster) -> Result<Vec<Figure>> {
     settled(cluster, usize::from(NODES))?;
-    cluster.deploy_services(Restart::Never)?;
+    cluster.deploy_services(Care::None)?;
     routed(cluster)?;
     let mut figures = vec![provider(cluster)?];
     figures.extend(service_kills(cluster)?);
@@ -75,11 +74,7 @@ fn settled(cluster: &Cluster, size: usize) -> Result<()> {
 
 fn routed(cluster: &Cluster) -> Result<()> {
     let size = cluster.nodes.len();
-    cluster.wait_for_all("all servers", LIMIT, |node| {
-        let nodes: BTreeSet<IpAddr> =
-            node.document()?.servers().iter().map(std::net::SocketAddr::ip).collect();
-        Ok(nodes.len() == size)
-    })?;
+    cluster.wait_for_all("all servers", LIMIT, |node| Ok(node.document()?.nodes().len() == size))?;
     rest()
 }
 

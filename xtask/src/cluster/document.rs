@@ -1,6 +1,9 @@
 //! The provider's document, read as Traefik would: which servers it holds, and where they are.
 
-use std::{collections::BTreeSet, net::SocketAddr};
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, SocketAddr},
+};
 
 use anyhow::{Context, Result};
 use serde_json::Value;
@@ -28,6 +31,11 @@ impl Document {
             .flatten()
             .filter_map(|server| address_of(server["url"].as_str()?))
             .collect()
+    }
+
+    /// The hosts of these servers: each node has an address of its own.
+    pub(crate) fn nodes(&self) -> BTreeSet<IpAddr> {
+        self.servers().iter().map(SocketAddr::ip).collect()
     }
 
     /// As a person reads it.

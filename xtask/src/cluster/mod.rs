@@ -7,18 +7,26 @@ mod node;
 mod place;
 mod watch;
 
-use std::{net::Ipv4Addr, path::PathBuf, process::Command, time::Duration};
+use std::{
+    fs::OpenOptions,
+    io::Write as _,
+    net::Ipv4Addr,
+    os::unix::fs::OpenOptionsExt as _,
+    path::PathBuf,
+    process::{Command, Stdio},
+    time::Duration,
+};
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 
 pub(crate) use self::{
     document::Document,
     load::{Load, Report, Route, Sample, request},
-    node::{Node, PROVIDER_PORT, Restart, TRAEFIK_API_PORT, TRAEFIK_WEB_PORT},
+    node::{Care, Node, PROVIDER_PORT, TRAEFIK_API_PORT, TRAEFIK_WEB_PORT},
     place::Place,
     watch::DocumentWatch,
 };
-use crate::{child, clock, procfs};
+use crate::{child, clock, interrupt::Cleaning, procfs};
 
 /// The domain of these clusters: every `*.localhost` name is this machine, without anybody's DNS.
 pub(crate) const DOMAIN: &str = "demo.localhost";
@@ -57,9 +65,14 @@ impl Cluster {
     /// When a port is taken or a program does not start.
     pub(crate) fn start(plan: &Plan, place: Place) -> Result<Self> {
         let key = place.file("gossip.key");
-        let mut keygen = Command::new(&plan.agent);
-        keygen.arg("keygen").arg("--out").arg(&key).stdout(std::process::Stdio::null());
-        child::run("constellation-agent keygen", &mut keygen, Duration::from_secs(20))?;
+        let secret = child::output(
+            "constellation-agent keygen",
+            Command::new(&plan.agent).arg("keygen").stderr(Stdio::null()),
+            Duration::from_secs(20),
+        )?;
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&key);
+        file.and_then(|mut file| file.write_all(secret.as_bytes()))
+            .with_context(|| format!("could not write {}", key.display()))?;
 
         let address = |number: u8| Ipv4Addr::new(127, 0, 0, plan.base + number);
         let addresses: Vec<Ipv4Addr> = (1..=plan.size).map(address).collect();
@@ -85,8 +98,8 @@ impl Cluster {
     ///
     /// # Errors
     /// When an agent refuses it.
-    pub(crate) fn deploy_services(&self, restart: Restart) -> Result<()> {
-        self.nodes.iter().try_for_each(|node| node.deploy(self.place.variable(), restart))
+    pub(crate) fn deploy_services(&self, care: Care) -> Result<()> {
+        self.nodes.iter().try_for_each(|node| node.deploy(self.place.variable(), care))
     }
 
     /// The variable that every process of the cluster must carry, as name and value.
@@ -103,6 +116,7 @@ impl Cluster {
             return Ok(());
         }
         self.over = true;
+        let _cleaning = Cleaning::begin();
         let mut unruly = Vec::new();
         for node in &mut self.nodes {
             // An agent that is down cannot remove its service; the sweep below does.

@@ -30,11 +30,17 @@ const SERVICE_PORT_BASE: u16 = 9010;
 /// A question to an agent on this machine.
 const ASK_LIMIT: Duration = Duration::from_secs(15);
 
-/// When a service is started again.
+/// Asks the service for its health, with nothing but what every Debian has.
+const HEALTH: &str = "bash -c 'exec 3<>\"/dev/tcp/$CONSTELLATION_ADDRESS/$PORT\" && \
+                      printf \"GET /health HTTP/1.0\\r\\n\\r\\n\" >&3 && grep -q OK <&3'";
+
+/// How a service is looked after.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Restart {
-    Always,
-    Never,
+pub(crate) enum Care {
+    /// Started again when it ends, and asked for its health every second.
+    Full,
+    /// Left alone: for measuring a death without what follows it.
+    None,
 }
 
 /// One line of `process ls --json`.
@@ -274,19 +280,17 @@ impl Node {
     ///
     /// # Errors
     /// When the agent refuses it.
-    pub(crate) fn deploy(&self, mark: (&str, &str), restart: Restart) -> Result<()> {
-        let restart = match restart {
-            Restart::Always => "always",
-            Restart::Never => "no",
-        };
+    pub(crate) fn deploy(&self, mark: (&str, &str), care: Care) -> Result<()> {
         let port = self.service_port().to_string();
         // The runtime says by the environment which address and port it announces for the process.
         let script = "exec \"$0\" whoami --listen \"$CONSTELLATION_ADDRESS:$PORT\" --name \"$1\"";
         let program = self.program.display().to_string();
         let service = format!("constellation.service={SERVICE}");
         let mark = format!("{}={}", mark.0, mark.1);
-        let mut arguments =
-            vec!["process", "run", "--name", SERVICE, "--restart", restart, "--expose", &port];
+        let mut arguments = vec!["process", "run", "--name", SERVICE, "--expose", &port];
+        if care == Care::Full {
+            arguments.extend(["--restart", "always", "--health", HEALTH, "--health-interval", "1s"]);
+        }
         arguments.extend(["--label", "traefik.enable=true", "--label", &service, "--env", &mark]);
         arguments.extend(["--", "/bin/sh", "-c", script, &program, &self.name]);
         self.ask(&arguments)?;

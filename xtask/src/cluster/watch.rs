@@ -83,8 +83,7 @@ fn poll(address: SocketAddr, pause: Duration, history: &Mutex<Vec<Seen>>, stop: 
             && response.body != last_body
             && let Ok(document) = Document::parse(&response.body)
         {
-            let servers = document.servers().into_iter().map(|server| server.ip()).collect();
-            lock(history).push(Seen { at: clock::now(), servers });
+            lock(history).push(Seen { at: clock::now(), servers: document.nodes() });
             last_body = response.body;
         }
         std::thread::sleep(pause);

@@ -6,13 +6,18 @@ mod guide;
 mod script;
 mod timeline;
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    path::PathBuf,
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result};
 
 use crate::{
     clock,
-    cluster::{Cluster, Place, Plan, Restart},
+    cluster::{Care, Cluster, Place, Plan},
     interrupt,
     tools::{agent, traefik},
     workspace::Workspace,
@@ -79,18 +84,13 @@ fn show(cluster: &mut Cluster) -> Result<()> {
         Duration::from_secs(30),
         |node| Ok(node.live_members()? >= 1),
     )?;
-    cluster.deploy_services(Restart::Always)?;
-    let all = usize::from(NODES);
+    cluster.deploy_services(Care::Full)?;
     let limit = Duration::from_secs(30);
-    cluster.wait_for_all("every node has all routes", limit, |node| {
-        Ok(node
-            .document()?
-            .servers()
-            .iter()
-            .map(std::net::SocketAddr::ip)
-            .collect::<std::collections::BTreeSet<_>>()
-            .len()
-            == all)
+    let complete = |servers: BTreeSet<IpAddr>| servers.len() == usize::from(NODES);
+    cluster
+        .wait_for_all("every node has all routes", limit, |node| Ok(complete(node.document()?.nodes())))?;
+    cluster.wait_for_all("every Traefik has all routes", limit, |node| {
+        Ok(!node.has_traefik() || complete(node.traefik_servers()?))
     })?;
     println!("{}", guide::text(cluster)?);
     let mut due = BTreeMap::new();

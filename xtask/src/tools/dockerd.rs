@@ -15,6 +15,7 @@ use crate::{
     child::{self, Group},
     clock::{self, wait_for},
     http::{Address, Client},
+    interrupt::Cleaning,
 };
 
 /// It is up in under a second on a quiet machine.
@@ -99,6 +100,7 @@ impl PrivateEngine {
 impl Drop for PrivateEngine {
     fn drop(&mut self) {
         println!("  ending the private dockerd");
+        let _cleaning = Cleaning::begin();
         if let Err(error) = empty(&self.socket) {
             eprintln!("  could not empty the private engine: {error:#}");
         }

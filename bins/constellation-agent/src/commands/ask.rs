@@ -23,7 +23,10 @@ pub(super) async fn status(args: AskArgs) -> anyhow::Result<ExitCode> {
 
 fn print(status: &Status) {
     let uptime = humantime::format_duration(Duration::from_secs(status.uptime_seconds));
-    println!("node        {} of cluster {}, agent {}, up {uptime}", status.node, status.cluster, status.version);
+    println!(
+        "node        {} of cluster {}, agent {}, up {uptime}",
+        status.node, status.cluster, status.version
+    );
     let rung = match status.rung {
         constellation_api::Rung::Full => "full",
         constellation_api::Rung::Isolated => "ISOLATED",
@@ -31,7 +34,10 @@ fn print(status: &Status) {
     };
     println!("service     {rung}: {}", status.still_works);
     println!("nodes       {} live of {} known", status.nodes_live, status.nodes_known);
-    println!("containers  {} here; {} instances of the cluster take traffic", status.containers, status.routable);
+    println!(
+        "containers  {} here; {} instances of the cluster take traffic",
+        status.containers, status.routable
+    );
     println!("runtime     {}", status.addresses.runtime);
     let gossip = &status.gossip;
     let seal = if gossip.sealed { "sealed" } else { "NOT SEALED" };

@@ -23,7 +23,12 @@ pub fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "constellation-agent", &mut std::io::stdout());
+            clap_complete::generate(
+                shell,
+                &mut Cli::command(),
+                "constellation-agent",
+                &mut std::io::stdout(),
+            );
             Ok(ExitCode::SUCCESS)
         }
         Command::Keygen { out } => keygen(out.as_deref()).map(|()| ExitCode::SUCCESS),
@@ -40,7 +45,8 @@ pub fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
 
 /// Runs a short command: one thread is enough.
 fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("could not start")?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().context("could not start")?;
     runtime.block_on(work)
 }
 
@@ -50,7 +56,10 @@ fn keygen(out: Option<&Path>) -> anyhow::Result<()> {
         println!("{}", key.to_base64().as_str());
         return Ok(());
     };
-    let text = format!("# Seals gossip. Every node of the cluster needs this file, mode 0600.\n{}\n", key.to_base64().as_str());
+    let text = format!(
+        "# Seals gossip. Every node of the cluster needs this file, mode 0600.\n{}\n",
+        key.to_base64().as_str()
+    );
     write_secret(path, text.as_bytes(), Replace::No)?;
     eprintln!("wrote {}: copy it to every node of the cluster, and let nobody else read it", path.display());
     Ok(())
@@ -75,7 +84,8 @@ fn table<const N: usize>(header: [&str; N]) -> Table {
 /// Ends with SIGTERM or SIGINT.
 async fn asked_to_end() {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
         // Without handlers the signals keep their default effect, which ends the process as well.
         return std::future::pending().await;
     };

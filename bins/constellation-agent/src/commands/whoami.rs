@@ -21,7 +21,11 @@ pub(crate) async fn serve(listen: SocketAddr, name: String) -> anyhow::Result<()
         .context("the service broke off")
 }
 
-async fn answer(State(name): State<String>, ConnectInfo(remote): ConnectInfo<SocketAddr>, request: Request) -> String {
+async fn answer(
+    State(name): State<String>,
+    ConnectInfo(remote): ConnectInfo<SocketAddr>,
+    request: Request,
+) -> String {
     let mut text = format!("Name: {name}\n");
     let hostname = rustix::system::uname();
     // Writing to a string cannot fail.

@@ -85,7 +85,8 @@ impl Cluster {
 }
 
 pub(crate) fn keygen(path: &Path) {
-    let made = Command::new(AGENT).args(["keygen", "--out"]).arg(path).stderr(Stdio::null()).status().unwrap();
+    let made =
+        Command::new(AGENT).args(["keygen", "--out"]).arg(path).stderr(Stdio::null()).status().unwrap();
     assert!(made.success());
 }
 
@@ -164,7 +165,13 @@ impl Node {
 
     /// Asks it over its socket; `None` while it does not answer.
     pub(crate) fn ask(&self, command: &[&str]) -> Option<Value> {
-        let asked = Command::new(AGENT).args(command).arg("--json").arg("--socket").arg(&self.socket).output().unwrap();
+        let asked = Command::new(AGENT)
+            .args(command)
+            .arg("--json")
+            .arg("--socket")
+            .arg(&self.socket)
+            .output()
+            .unwrap();
         serde_json::from_slice(&asked.stdout).ok()
     }
 
@@ -182,8 +189,12 @@ impl Node {
             pause();
         }
         let status = self.ask(&["status"]);
-        panic!("on {}: not within {PATIENCE:?}: {what}\nstatus: {status:#?}\ndocument: {:#?}\nlog:\n{}", self.name,
-            self.document(), self.read_log());
+        panic!(
+            "on {}: not within {PATIENCE:?}: {what}\nstatus: {status:#?}\ndocument: {:#?}\nlog:\n{}",
+            self.name,
+            self.document(),
+            self.read_log()
+        );
     }
 
     pub(crate) fn wait_for_members(&self, count: usize) {
@@ -209,7 +220,9 @@ impl Node {
             .flat_map(|services| services.values())
             .filter_map(|service| service["loadBalancer"]["servers"].as_array())
             .flatten()
-            .filter_map(|server| server["url"].as_str()?.strip_prefix("http://")?.trim_end_matches('/').parse().ok())
+            .filter_map(|server| {
+                server["url"].as_str()?.strip_prefix("http://")?.trim_end_matches('/').parse().ok()
+            })
             .collect();
         servers.sort();
         servers.dedup();
@@ -218,9 +231,9 @@ impl Node {
 
     pub(crate) fn has_rule(&self, part: &str) -> bool {
         self.document().is_some_and(|document| {
-            document["http"]["routers"]
-                .as_object()
-                .is_some_and(|routers| routers.values().any(|router| router["rule"].as_str().unwrap().contains(part)))
+            document["http"]["routers"].as_object().is_some_and(|routers| {
+                routers.values().any(|router| router["rule"].as_str().unwrap().contains(part))
+            })
         })
     }
 
@@ -230,7 +243,11 @@ impl Node {
 
     /// Starts a `whoami` that is routed as service `whoami`, and returns its port.
     pub(crate) fn whoami(&self, more: &[&str]) -> u16 {
-        self.run_whoami("whoami", &["--label", "constellation.service=whoami", "--label", "traefik.enable=true"], more)
+        self.run_whoami(
+            "whoami",
+            &["--label", "constellation.service=whoami", "--label", "traefik.enable=true"],
+            more,
+        )
     }
 
     pub(crate) fn run_whoami(&self, name: &str, labels: &[&str], more: &[&str]) -> u16 {

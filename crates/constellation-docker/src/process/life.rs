@@ -55,8 +55,10 @@ pub(super) enum Found {
 /// Something to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Effect {
-    /// Start the process and say how that went.
-    Spawn,
+    /// Start the process and say how that went. Where somebody asked for it, write the record first, and do not start
+    /// it if that fails: they are promised that it will be there after a crash. A restart by the policy does not wait
+    /// for the disk: that it shall run is written down already.
+    Spawn { by_hand: bool },
     /// Send the stop signal to its process group.
     AskToEnd,
     /// Send SIGKILL to its process group.
@@ -207,7 +209,7 @@ impl Life {
                 self.restarts = 0;
                 self.backoff = RestartBackoff::default();
                 self.phase = Phase::Spawning { by_hand: true };
-                vec![Effect::Spawn]
+                vec![Effect::Spawn { by_hand: true }]
             }
             (Phase::Spawning { .. }, Event::Spawned) => {
                 self.phase = Phase::Running;
@@ -256,7 +258,7 @@ impl Life {
             (Phase::Waiting { until }, Event::Tick) if until <= now.since_open => {
                 self.restarts = self.restarts.saturating_add(1);
                 self.phase = Phase::Spawning { by_hand: false };
-                vec![Effect::Spawn]
+                vec![Effect::Spawn { by_hand: false }]
             }
             (Phase::Running, Event::Checked { passed }) if self.verdict.checked(passed, now.since_open) => {
                 vec![Effect::Tell(EventKind::Health), Effect::Persist]

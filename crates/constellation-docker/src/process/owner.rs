@@ -1,20 +1,20 @@
 //! The one task that owns a container: it feeds [`Life`] with what happens and does what that decides.
 
+mod perform;
+
 use std::{collections::VecDeque, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use rustix::process::Signal;
 use tokio::sync::{mpsc, oneshot, watch};
-use tracing::{debug, info, warn};
+use tracing::debug;
 
 use super::{
     launch::Launch,
-    life::{Effect, Event, Found, Life},
+    life::{Event, Found, Life},
     logs::LogFiles,
     main_process::MainProcess,
-    probe,
     record::Record,
     shared::{Entry, Shared},
-    signal,
     store::blocking,
     sweep::sweep,
 };
@@ -29,8 +29,6 @@ use crate::{
 /// Commands that wait in line for one container. Each caller waits for its answer, so more than a few mean that
 /// something is stuck, and then callers shall wait at the door and run into their time limits.
 const COMMANDS_BOUND: usize = 8;
-/// How soon a record is written again that could not be.
-const PERSIST_AGAIN: Duration = Duration::from_secs(5);
 
 type Answer<T> = oneshot::Sender<Result<T, RuntimeError>>;
 
@@ -237,89 +235,6 @@ impl Owner {
             }
         }
         self.publish();
-    }
-
-    async fn perform(&mut self, effect: Effect) -> Option<Event> {
-        match effect {
-            Effect::Spawn => return Some(self.spawn().await),
-            Effect::AskToEnd => {
-                let signal = self.spec.stop_signal.as_deref().and_then(signal::parse).unwrap_or(Signal::TERM);
-                self.signal_group(signal);
-            }
-            Effect::Kill => self.signal_group(Signal::KILL),
-            Effect::Check => self.begin_check(),
-            Effect::Tell(kind) => {
-                // The state first: whoever hears of it looks at once.
-                self.publish();
-                self.shared.tell(&self.id, kind);
-            }
-            Effect::Persist => self.persist().await,
-        }
-        None
-    }
-
-    async fn spawn(&mut self) -> Event {
-        self.start_error = None;
-        let (launch, logs, name) = (self.launch.clone(), Arc::clone(&self.logs), self.spec.name.clone());
-        // `exec` waits for the disk that the program is on.
-        let failed = match blocking("start a process", move || launch.spawn(&name, &logs)).await {
-            Ok(child) => match MainProcess::started(child, &self.shared.boot_id) {
-                Ok(process) => {
-                    info!(container = %self.spec.name, pid = process.identity().pid, "started");
-                    self.process = Some(process);
-                    return Event::Spawned;
-                }
-                Err(source) => {
-                    // Killed already; the sweep is for what it may have started.
-                    sweep(self.id.clone(), &self.spec.name, None).await;
-                    RuntimeError::Io {
-                        deed: format!("watch the process of container `{}`", self.spec.name),
-                        source,
-                    }
-                }
-            },
-            Err(error) => error,
-        };
-        warn!(container = %self.spec.name, error = %failed, "could not be started");
-        // As a shell says it: 127 for what is not there, 126 for what does not run.
-        let code = if matches!(failed, RuntimeError::InvalidSpec { .. }) { 127 } else { 126 };
-        self.start_error = Some(failed);
-        Event::SpawnFailed { code }
-    }
-
-    fn begin_check(&mut self) {
-        if let Some(check) = &self.spec.health {
-            self.check = Some(Box::pin(probe::run(
-                self.launch.with_arguments(&check.command),
-                check.timeout,
-                self.shared.boot_id.clone(),
-                self.spec.name.clone(),
-            )));
-        }
-    }
-
-    fn signal_group(&self, signal: Signal) {
-        if let Some(Err(error)) = self.process.as_ref().map(|process| process.signal_group(signal)) {
-            warn!(container = %self.spec.name, ?signal, %error, "could not signal a process group");
-        }
-    }
-
-    /// Writes the record, or remembers to. A full disk must not keep services from running: without its record a
-    /// process is found by its marker when the folder is opened again, ended, and started anew by its policy.
-    async fn persist(&mut self) {
-        let record = Record {
-            process: self.process.as_ref().map(|process| process.identity().clone()),
-            ..self.life.record()
-        };
-        let (store, id) = (self.shared.store.clone(), self.id.clone());
-        let written = blocking("write down a state", move || store.update(&id, &record)).await;
-        self.persist_again_at = match written {
-            Ok(()) => None,
-            Err(error) => {
-                warn!(container = %self.spec.name, %error, source = ?std::error::Error::source(&error), "will try again");
-                Some(self.shared.timeline.now().since_open.saturating_add(PERSIST_AGAIN))
-            }
-        };
     }
 
     /// Says whether the container is gone, and this task with it.

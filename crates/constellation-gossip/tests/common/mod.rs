@@ -7,10 +7,20 @@
     reason = "helpers of tests; each suite uses some of them"
 )]
 
-use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
+pub mod tap;
+
+use std::{
+    net::SocketAddr,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use constellation_core::{
-    ClusterId, ClusterView, Health, Instance, NodeFacts, NodeName, WallTime, fact::Publication,
+    Clock, ClusterId, ClusterView, Health, Instance, Moment, NodeFacts, NodeName, WallTime, fact::Publication,
 };
 use constellation_gossip::{
     DatagramNetwork, Gossip, GossipConfig, GossipError, GossipHandle, GossipSecurity, UdpNetwork,
@@ -21,6 +31,33 @@ use tempfile::TempDir;
 
 /// The longest that any state is waited for. Nothing takes this long unless it never comes.
 pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The real clock with a calendar that the test sets: a machine's calendar is anybody's guess.
+pub struct CalendarClock {
+    steady: SystemClock,
+    calendar: AtomicU64,
+}
+
+impl CalendarClock {
+    fn start() -> Self {
+        Self { steady: SystemClock::start(), calendar: AtomicU64::new(1_000_000) }
+    }
+
+    pub fn set(&self, calendar: u64) {
+        self.calendar.store(calendar, Ordering::SeqCst);
+    }
+}
+
+impl Clock for CalendarClock {
+    fn now(&self) -> Moment {
+        self.steady.now()
+    }
+
+    /// Rises by one with each look, so that who looked first is known.
+    fn wall(&self) -> WallTime {
+        WallTime(self.calendar.fetch_add(1, Ordering::SeqCst))
+    }
+}
 
 /// One node, with the ground that it stands on.
 pub struct Node {
@@ -35,7 +72,7 @@ pub struct Cluster {
     pub network: Arc<dyn DatagramNetwork>,
     pub id: ClusterId,
     pub security: GossipSecurity,
-    pub clock: Arc<SystemClock>,
+    pub clock: Arc<CalendarClock>,
 }
 
 pub fn ring(keys: &[&Key]) -> Keyring {
@@ -49,7 +86,7 @@ impl Cluster {
 
     pub fn on(network: Arc<dyn DatagramNetwork>) -> Self {
         let security = GossipSecurity::Sealed(KeyringHandle::new(ring(&[&Key::generate()])));
-        Self { network, id: "test".parse().unwrap(), security, clock: Arc::new(SystemClock::start()) }
+        Self { network, id: "test".parse().unwrap(), security, clock: Arc::new(CalendarClock::start()) }
     }
 
     pub fn config(&self, name: &str, state: &Path, seeds: &[SocketAddr]) -> GossipConfig {

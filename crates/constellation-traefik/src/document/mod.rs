@@ -22,6 +22,9 @@ pub use self::{
 /// A name of a router, service, middleware or transport. Shared, because most are named in several places.
 pub type Name = Arc<str>;
 
+/// A list of names, shared because most routers have the same.
+pub type Names = Arc<[Name]>;
+
 /// The highest priority that a router may have: Traefik refuses higher ones, which it keeps for its own routers.
 pub const PRIORITY_MAX: i64 = i64::MAX - 1000;
 
@@ -67,10 +70,10 @@ impl Http {
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Router {
     /// Entry points by name; never none, because Traefik would take all.
-    pub entry_points: Vec<Name>,
+    pub entry_points: Names,
     /// Middlewares in order: of this document, or `name@provider`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub middlewares: Vec<Name>,
+    #[serde(default, skip_serializing_if = "is_empty")]
+    pub middlewares: Names,
     /// The service: of this document, or `name@provider`.
     pub service: Name,
     /// The rule in its canonical form.
@@ -80,7 +83,7 @@ pub struct Router {
     pub priority: i64,
     /// TLS; `{}` is on with defaults.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tls: Option<Tls>,
+    pub tls: Option<Box<Tls>>,
 }
 
 /// TLS of a router.
@@ -229,7 +232,7 @@ pub struct Failover {
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct FailoverErrors {
     /// Statuses or ranges of them, such as `502-504`; never none.
-    pub status: Vec<Name>,
+    pub status: Names,
     /// The largest body that is kept for the second try. Traefik refuses larger ones with 413.
     pub max_request_body_bytes: u64,
 }
@@ -280,6 +283,10 @@ impl DynamicConfig {
     pub fn server_urls(&self) -> std::collections::BTreeSet<&str> {
         self.http.services.values().filter_map(Service::as_load_balancer).flat_map(LoadBalancer::urls).collect()
     }
+}
+
+fn is_empty(names: &Names) -> bool {
+    names.is_empty()
 }
 
 impl Service {

@@ -6,8 +6,8 @@ use super::*;
 
 fn router(service: &str) -> Router {
     Router {
-        entry_points: vec!["web".into()],
-        middlewares: vec![],
+        entry_points: ["web".into()].into(),
+        middlewares: [].into(),
         service: service.into(),
         rule: "Host(`a`)".to_owned(),
         priority: 9,
@@ -41,14 +41,14 @@ fn a_document_without_content_has_no_maps_at_all() {
 #[test]
 fn fields_are_spelt_as_traefik_spells_them_and_absent_ones_are_left_out() {
     let mut document = document();
-    document.http.routers.get_mut("a").unwrap().tls = Some(Tls::default());
+    document.http.routers.get_mut("a").unwrap().tls = Some(Box::default());
     document.http.services.insert("none".into(), balancer(&[]));
     document.http.services.insert(
         "f".into(),
         Service::Failover(Failover {
             service: "a".into(),
             fallback: "none".into(),
-            errors: FailoverErrors { status: vec!["502-504".into()], max_request_body_bytes: 1 },
+            errors: FailoverErrors { status: ["502-504".into()].into(), max_request_body_bytes: 1 },
         }),
     );
     document.http.servers_transports.insert(
@@ -83,11 +83,11 @@ fn what_traefik_would_refuse_or_misread_is_a_fault() {
     assert_eq!(document().validate(), Ok(()));
     for (fault, expected) in [
         (fault(|http| http.services.clear()), "router `a` leads to a service that is not there"),
-        (fault(|http| http.routers.get_mut("a").unwrap().entry_points.clear()), "names no entry point"),
+        (fault(|http| http.routers.get_mut("a").unwrap().entry_points = [].into()), "names no entry point"),
         (fault(|http| http.routers.get_mut("a").unwrap().priority = 0), "has priority 0"),
         (fault(|http| http.routers.get_mut("a").unwrap().priority = i64::MAX), "keeps to itself"),
         (fault(|http| http.routers.get_mut("a").unwrap().rule.clear()), "has a rule that is none"),
-        (fault(|http| http.routers.get_mut("a").unwrap().middlewares.push("x".into())), "a middleware that is not"),
+        (fault(|http| http.routers.get_mut("a").unwrap().middlewares = ["x".into()].into()), "a middleware that is not"),
         (fault(|http| drop(http.routers.insert("a@b".into(), router("a")))), "would misread"),
         (fault(|http| drop(http.services.insert("b".into(), balancer(&["10.0.0.1:80"])))), "URL is none"),
         (
@@ -96,7 +96,7 @@ fn what_traefik_would_refuse_or_misread_is_a_fault() {
         ),
         (
             fault(|http| {
-                let errors = FailoverErrors { status: vec!["502".into()], max_request_body_bytes: 0 };
+                let errors = FailoverErrors { status: ["502".into()].into(), max_request_body_bytes: 0 };
                 let circle = Failover { service: "b".into(), fallback: "a".into(), errors };
                 http.services.insert("b".into(), Service::Failover(circle));
             }),
@@ -112,6 +112,6 @@ fn what_another_provider_defines_is_taken_on_trust() {
     let mut document = document();
     let router = document.http.routers.get_mut("a").unwrap();
     router.service = "api@internal".into();
-    router.middlewares = vec!["auth@file".into()];
+    router.middlewares = ["auth@file".into()].into();
     assert_eq!(document.validate(), Ok(()));
 }

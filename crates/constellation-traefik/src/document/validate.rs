@@ -85,7 +85,7 @@ impl Check<'_> {
         }
         let leads = is_foreign(&router.service) || self.http.services.contains_key(&router.service);
         self.demand(leads, object, "leads to a service that is not there");
-        for middleware in &router.middlewares {
+        for middleware in router.middlewares.iter() {
             let known = is_foreign(middleware) || self.http.middlewares.contains_key(middleware);
             self.demand(known, object, "uses a middleware that is not there");
         }

@@ -157,7 +157,7 @@ fn keep(
     settled.routers.remove(family);
     settled.routers.remove(format!("{family}~unsafe").as_str());
     for (name, router) in members {
-        for middleware in &router.middlewares {
+        for middleware in router.middlewares.iter() {
             if let Some((name, middleware)) = previous.middlewares.get_key_value(middleware) {
                 settled.middlewares.entry(name.clone()).or_insert_with(|| middleware.clone());
             }

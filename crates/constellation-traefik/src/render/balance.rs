@@ -41,12 +41,14 @@ use constellation_core::{
 
 use super::config::RenderConfig;
 use crate::document::{
-    Cookie, Failover, FailoverErrors, ForwardingTimeouts, GoDuration, HealthCheck, LoadBalancer, Middleware, Name,
+    Cookie, Failover, FailoverErrors, ForwardingTimeouts, GoDuration, HealthCheck, LoadBalancer, Middleware, Name, Names,
     Retry, Server, ServersTransport, Service, Sticky, Weighted, WeightedService,
 };
 
 /// The middleware that tries again what no server has received.
 pub(super) const RETRY: &str = "~retry";
+/// What ends the names of services that fail over.
+const FAILOVER: &str = "~failover";
 /// How servers are connected to.
 const TRANSPORT: &str = "~transport";
 /// With two servers of which one refuses connections, one request in 2^8 still fails under load; each attempt on a
@@ -67,11 +69,24 @@ pub(super) struct Target<'a> {
 }
 
 /// What is made on the way, by name.
-#[derive(Default)]
 pub(super) struct Made {
+    /// The statuses that make a request fail over, for all to share.
+    failover_status: Names,
     pub(super) services: Vec<(Name, Service)>,
     pub(super) transports: BTreeMap<Name, ServersTransport>,
     pub(super) middlewares: BTreeMap<Name, Middleware>,
+}
+
+impl Made {
+    /// Nothing yet, with room for so many services.
+    pub(super) fn with_capacity(services: usize) -> Self {
+        Self {
+            failover_status: [FAILOVER_STATUS.into()].into(),
+            services: Vec::with_capacity(services),
+            transports: BTreeMap::new(),
+            middlewares: BTreeMap::new(),
+        }
+    }
 }
 
 /// Where a router of a load balancer leads.
@@ -112,16 +127,16 @@ pub(super) fn balance(
         .iter()
         .enumerate()
         .map(|(index, unit)| {
-            let failover: Name = format!("{}~failover", unit.name).into();
-            let errors =
-                FailoverErrors { status: vec![FAILOVER_STATUS.into()], max_request_body_bytes: FAILOVER_BODY_BYTES_MAX };
+            let failover = name_of(&[&unit.name, FAILOVER]);
+            let status = Arc::clone(&made.failover_status);
+            let errors = FailoverErrors { status, max_request_body_bytes: FAILOVER_BODY_BYTES_MAX };
             let fallback = Arc::clone(&fallback_of(&units, index).name);
             let pair = Failover { service: Arc::clone(&unit.name), fallback, errors };
             made.services.push((Arc::clone(&failover), Service::Failover(pair)));
             WeightedService { name: failover, weight: 1 }
         })
         .collect();
-    let safe: Name = format!("{name}~failover").into();
+    let safe = name_of(&[name, FAILOVER]);
     made.services.push((Arc::clone(&safe), Service::Weighted(Weighted { services })));
     Lead::ByMethod { safe, other: plain }
 }
@@ -140,8 +155,14 @@ pub(super) fn balance_node(
     name
 }
 
-fn node_name(name: &str, node: &NodeName) -> Name {
-    format!("{name}~{node}").into()
+/// A name from its parts.
+pub(super) fn name_of(parts: &[&str]) -> Name {
+    parts.concat().into()
+}
+
+/// The name of a load balancer over the servers of one node.
+pub(super) fn node_name(name: &str, node: &NodeName) -> Name {
+    name_of(&[name, "~", node.as_str()])
 }
 
 /// A load balancer over one server, as half of a failover pair.
@@ -171,8 +192,11 @@ fn units<'a>(
     for (_, target) in ranked {
         // The name changes with the instance only where one node has several.
         let alone = on_node.get(target.node) == Some(&1);
-        let name: Name =
-            if alone { node_name(name, target.node) } else { format!("{name}~{}~{}", target.node, target.instance).into() };
+        let name = if alone {
+            node_name(name, target.node)
+        } else {
+            name_of(&[name, "~", target.node.as_str(), "~", target.instance.as_str()])
+        };
         push_balancer(made, Arc::clone(&name), service, std::slice::from_ref(target), config, None);
         units.push(Unit { name, node: target.node });
     }

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use constellation_core::{RouteName, ServiceId};
+use constellation_core::{NodeName, RouteName, ServiceId};
 
 use crate::document::Name;
 
@@ -26,7 +26,8 @@ pub(super) struct Claims<'a> {
     routers: HashMap<&'a RouteName, &'a ServiceId>,
     grounds: HashMap<Ground, Holder<'a>>,
     rules: HashSet<String>,
-    hosts: HashMap<String, &'a ServiceId>,
+    /// By the service's part of the host name: the node of each generated route, or none, and whose it is.
+    hosts: HashMap<String, Vec<(Option<&'a NodeName>, &'a ServiceId)>>,
 }
 
 impl<'a> Claims<'a> {
@@ -67,12 +68,21 @@ impl<'a> Claims<'a> {
         self.rules.contains(rule)
     }
 
-    /// Claims a host name for a generated route.
-    pub(super) fn host(&mut self, host: &str, by: &'a ServiceId) -> Result<(), &'a ServiceId> {
-        match self.hosts.get(host) {
-            Some(holder) => first(holder, by),
+    /// Claims `<label>.<domain>`, or `<label>.<node>.<domain>`, for a generated route.
+    pub(super) fn host(
+        &mut self,
+        label: &str,
+        node: Option<&'a NodeName>,
+        by: &'a ServiceId,
+    ) -> Result<(), &'a ServiceId> {
+        if !self.hosts.contains_key(label) {
+            self.hosts.insert(label.to_owned(), Vec::new());
+        }
+        let Some(claimed) = self.hosts.get_mut(label) else { return Ok(()) };
+        match claimed.iter().find(|(other, _)| *other == node) {
+            Some((_, holder)) => first(holder, by),
             None => {
-                self.hosts.insert(host.to_owned(), by);
+                claimed.push((node, by));
                 Ok(())
             }
         }

@@ -6,15 +6,14 @@ use constellation_core::{DomainName, NodeName, RouteSet};
 
 use super::{
     Balancer, Placed, Rendering, RouteProblemKind,
-    balance::{Lead, balance_node},
+    balance::{Lead, balance_node, node_name},
     is_foreign,
     routers::Route,
-    shared,
 };
-use crate::{
-    document::{Name, Tls},
-    rule::Rule,
-};
+use crate::document::{Name, Names, Tls};
+
+/// The longest host name that DNS has, in bytes.
+const HOST_BYTES_MAX: usize = 253;
 
 impl<'a> Rendering<'a> {
     /// Makes the generated routes of a service, where there is a domain and the service has not declined.
@@ -31,11 +30,11 @@ impl<'a> Rendering<'a> {
             return;
         };
         let label = service.id.host_label();
-        self.host(placed, &format!("{label}.{domain}"), &middlewares, |_| balancer.lead.clone());
-        let mut nodes: Vec<&NodeName> = service.candidates.iter().map(|candidate| &candidate.node.name).collect();
+        self.host(placed, &label, None, &middlewares, |_| balancer.lead.clone());
+        let mut nodes: Vec<&'a NodeName> = service.candidates.iter().map(|candidate| &candidate.node.name).collect();
         nodes.dedup();
         for node in nodes {
-            self.host(placed, &format!("{label}.{node}.{domain}"), &middlewares, |this| {
+            self.host(placed, &label, Some(node), &middlewares, |this| {
                 Lead::One { service: this.on_node(name.as_str(), balancer, node), retry: false }
             });
         }
@@ -47,40 +46,53 @@ impl<'a> Rendering<'a> {
         let alone = there.next().is_some() && there.next().is_none();
         if alone && matches!(balancer.lead, Lead::ByMethod { .. }) {
             // Already made, as half of a failover pair.
-            return format!("{name}~{node}").into();
+            return node_name(name, node);
         }
         // From all servers, so that a cordoned node still answers to its name.
         let targets: Vec<_> = balancer.all.iter().filter(|target| target.node == node).cloned().collect();
         balance_node(&mut self.made, name, node, balancer.spec, &targets, self.config)
     }
 
-    fn host(&mut self, placed: &Placed<'a>, host: &str, middlewares: &[Name], lead: impl FnOnce(&mut Self) -> Lead) {
+    fn host(
+        &mut self,
+        placed: &Placed<'a>,
+        label: &str,
+        node: Option<&'a NodeName>,
+        middlewares: &Names,
+        lead: impl FnOnce(&mut Self) -> Lead,
+    ) {
         let service = placed.service.id;
-        if host.parse::<DomainName>().is_err() {
+        let domain = self.config.domain.as_ref().map_or("", DomainName::as_str);
+        let host = match node {
+            None => [label, ".", domain].concat(),
+            Some(node) => [label, ".", node.as_str(), ".", domain].concat(),
+        };
+        // The parts are names already; only the whole may be too long, or the label empty.
+        if host.len() > HOST_BYTES_MAX || host.starts_with('.') {
             let text = "this is no host name that DNS can have; no route is generated".to_owned();
             self.problem(service, RouteProblemKind::Invalid, format!("host `{host}`"), text);
             return;
         }
-        if let Err(holder) = self.claims.host(host, service) {
+        if let Err(holder) = self.claims.host(label, node, service) {
             let text = format!("the older service {holder} is served under this name; no route is generated");
             self.problem(service, RouteProblemKind::Contested, format!("host `{host}`"), text);
             return;
         }
-        let rule = Rule::host(host).to_string();
+        let rule = ["Host(`", &host, "`)"].concat();
         if self.claims.is_written(&rule) {
             return;
         }
         let lead = lead(self);
         let cert_resolver = self.config.cert_resolver.clone();
         let route = Route {
-            name: &format!("generated~{host}"),
+            name: &["generated~", &host].concat(),
             alternatives: false,
             // As Traefik has it for a rule of this length: what is more specific goes first, as with labels.
             priority: i64::try_from(rule.len()).unwrap_or(1),
             rule,
-            entry_points: shared(&self.entry_points),
-            middlewares: middlewares.iter().map(Arc::clone).collect(),
-            tls: cert_resolver.map(|resolver| Tls { cert_resolver: Some(resolver), options: None }),
+            entry_points: Arc::clone(&self.entry_points),
+            middlewares: Arc::clone(middlewares),
+            tls: cert_resolver.map(|resolver| Box::new(Tls { cert_resolver: Some(resolver), options: None })),
         };
         self.push(route, &lead);
     }
@@ -88,9 +100,9 @@ impl<'a> Rendering<'a> {
 
 /// What a generated route must pass through: what every router to the same load balancer passes through. A route that
 /// nobody wrote must not open what the written ones guard. `None` where they differ, or where TLS options ask for more.
-fn guards(routes: &RouteSet, service: &str) -> Option<Vec<Name>> {
+fn guards(routes: &RouteSet, service: &str) -> Option<Names> {
     let mut routers = routes.routers.values().filter(|router| router.service == service);
-    let Some(first) = routers.next() else { return Some(Vec::new()) };
+    let Some(first) = routers.next() else { return Some([].into()) };
     let plain_tls = |tls: &Option<_>| {
         tls.as_ref().is_none_or(|tls: &constellation_core::route::RouterTls| tls.options.is_none())
     };

@@ -22,12 +22,12 @@ mod generated;
 mod problem;
 mod routers;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, fmt::Write, net::SocketAddr};
 
-use constellation_core::{ClusterView, RouteName, ServiceId, route::HttpService};
+use constellation_core::{ClusterView, RouteName, ServiceId, route::{HttpService, Scheme}};
 
 use self::{
-    balance::{Lead, Made, Target, balance},
+    balance::{Lead, Made, RETRY, Target, balance},
     claims::Claims,
     gather::{Gathered, gather},
 };
@@ -35,7 +35,7 @@ pub use self::{
     config::RenderConfig,
     problem::{RouteProblem, RouteProblemKind},
 };
-use crate::document::{DynamicConfig, Http, Name, Router};
+use crate::document::{DynamicConfig, Http, Name, Names, Router};
 
 /// What a view renders to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -49,7 +49,7 @@ pub struct Rendered {
 /// Renders the routes of every service in the cluster.
 pub fn render(view: &ClusterView, config: &RenderConfig) -> Rendered {
     let services = gather(view);
-    let mut rendering = Rendering::new(config);
+    let mut rendering = Rendering::new(config, &services);
     let placed: Vec<Placed<'_>> = services.iter().map(|service| rendering.place(service)).collect();
     // After all labels, so that a label anywhere comes before a generated route.
     for service in &placed {
@@ -76,7 +76,8 @@ struct Balancer<'a> {
 
 struct Rendering<'a> {
     config: &'a RenderConfig,
-    entry_points: Vec<Name>,
+    entry_points: Names,
+    only_retry: Names,
     claims: Claims<'a>,
     made: Made,
     routers: Vec<(Name, Router)>,
@@ -84,8 +85,10 @@ struct Rendering<'a> {
 }
 
 impl<'a> Rendering<'a> {
-    fn new(config: &'a RenderConfig) -> Self {
-        let mut entry_points: Vec<Name> =
+    fn new(config: &'a RenderConfig, services: &[Gathered<'_>]) -> Self {
+        // Three services and two routers for each instance, which is what most need.
+        let instances: usize = services.iter().map(|service| service.candidates.len()).sum();
+        let mut entry_points: Names =
             config.entry_points.iter().filter(|name| !name.is_empty()).map(|name| name.as_str().into()).collect();
         if entry_points.is_empty() {
             entry_points = RenderConfig::default().entry_points.iter().map(|name| name.as_str().into()).collect();
@@ -93,9 +96,10 @@ impl<'a> Rendering<'a> {
         Self {
             config,
             entry_points,
+            only_retry: [RETRY.into()].into(),
             claims: Claims::default(),
-            made: Made::default(),
-            routers: Vec::new(),
+            made: Made::with_capacity(3 * instances),
+            routers: Vec::with_capacity(2 * instances),
             problems: Vec::new(),
         }
     }
@@ -137,7 +141,7 @@ impl<'a> Rendering<'a> {
         let mut all: Vec<Target<'a>> = Vec::with_capacity(service.candidates.len());
         let mut cordoned = Vec::with_capacity(service.candidates.len());
         for candidate in service.candidates.iter().filter(|candidate| candidate.routable) {
-            let (address, own) = candidate.address(name, spec);
+            let (address, own) = service.address(candidate, name, spec);
             let Some(address) = address else {
                 let text = format!(
                     "instance {} on {} is healthy, but its port {} is not one that other nodes reach",
@@ -146,7 +150,7 @@ impl<'a> Rendering<'a> {
                 self.problem(service.id, RouteProblemKind::Unreachable, format!("load balancer `{name}`"), text);
                 continue;
             };
-            let url: Name = format!("{}://{address}", own.scheme.as_str()).into();
+            let url = url(own.scheme, address);
             // Two records of one address are one server; Traefik would send it twice the requests.
             if all.iter().all(|target| target.url != url) {
                 all.push(Target { node: &candidate.node.name, instance: &candidate.instance.id, url });
@@ -172,13 +176,25 @@ impl<'a> Rendering<'a> {
     }
 }
 
+/// A server's URL. Most addresses are IPv4, and the general way of printing one takes several times as long.
+fn url(scheme: Scheme, address: SocketAddr) -> Name {
+    let mut text = String::with_capacity(32);
+    text.push_str(scheme.as_str());
+    text.push_str("://");
+    // Writing to a string does not fail.
+    let _ = match address {
+        SocketAddr::V4(v4) => {
+            let [a, b, c, d] = v4.ip().octets();
+            write!(text, "{a}.{b}.{c}.{d}:{}", v4.port())
+        }
+        SocketAddr::V6(v6) => write!(text, "{v6}"),
+    };
+    text.into()
+}
+
 /// Whether it is `name@provider`, so that another provider has to define it.
 fn is_foreign(name: &str) -> bool {
     name.split_once('@').is_some_and(|(name, provider)| !name.is_empty() && !provider.is_empty())
-}
-
-fn shared(names: &[Name]) -> Vec<Name> {
-    names.iter().map(Arc::clone).collect()
 }
 
 #[cfg(test)]

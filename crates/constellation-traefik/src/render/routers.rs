@@ -6,11 +6,11 @@ use constellation_core::{RouteName, route::HttpRouter};
 
 use super::{
     Placed, Rendering, RouteProblemKind,
-    balance::{Lead, RETRY},
-    is_foreign, shared,
+    balance::{Lead, RETRY, name_of},
+    is_foreign,
 };
 use crate::{
-    document::{Name, PRIORITY_MAX, Router, Tls},
+    document::{Name, Names, PRIORITY_MAX, Router, Tls},
     rule::Rule,
 };
 
@@ -24,9 +24,9 @@ pub(super) struct Route<'r> {
     pub(super) alternatives: bool,
     pub(super) rule: String,
     pub(super) priority: i64,
-    pub(super) entry_points: Vec<Name>,
-    pub(super) middlewares: Vec<Name>,
-    pub(super) tls: Option<Tls>,
+    pub(super) entry_points: Names,
+    pub(super) middlewares: Names,
+    pub(super) tls: Option<Box<Tls>>,
 }
 
 impl<'a> Rendering<'a> {
@@ -66,14 +66,13 @@ impl<'a> Rendering<'a> {
             let missing = || invalid(format!("its service `{}` is not there", router.service));
             own.map(|(_, balancer)| balancer.lead.clone()).ok_or_else(missing)?
         };
-        let tls = router.tls.as_ref().map(|tls| Tls {
-            cert_resolver: tls.cert_resolver.clone(),
-            options: tls.options.clone(),
+        let tls = router.tls.as_ref().map(|tls| {
+            Box::new(Tls { cert_resolver: tls.cert_resolver.clone(), options: tls.options.clone() })
         });
         let named = router.entry_points.iter().filter(|name| !name.is_empty()).map(|name| name.as_str().into());
-        let mut entry_points: Vec<Name> = named.collect();
+        let mut entry_points: Names = named.collect();
         if entry_points.is_empty() {
-            entry_points = shared(&self.entry_points);
+            entry_points = Arc::clone(&self.entry_points);
         }
         self.claims.router(name, placed.service.id).map_err(|holder| {
             contested(format!("the older service {holder} has a router of this name"))
@@ -103,33 +102,45 @@ impl<'a> Rendering<'a> {
     /// Puts a router into the document: as it is, or as two that are kept apart by the method. The two have the same
     /// priority, so the router stands to all others as it would alone.
     pub(super) fn push(&mut self, route: Route<'_>, lead: &Lead) {
-        let Route { name, alternatives, rule, priority, entry_points, mut middlewares, tls } = route;
-        let retry = || Name::from(RETRY);
+        let Route { name, alternatives, rule, priority, entry_points, middlewares, tls } = route;
         match lead {
-            Lead::One { service, retry: tries_again } => {
-                middlewares.extend(tries_again.then(retry));
+            Lead::One { service, retry } => {
+                let middlewares = if *retry { self.with_retry(&middlewares) } else { middlewares };
                 let service = Arc::clone(service);
                 let router = Router { entry_points, middlewares, service, rule, priority, tls };
                 self.routers.push((name.into(), router));
             }
             Lead::ByMethod { safe, other } => {
-                let rule = if alternatives { format!("({rule})") } else { rule };
+                let (open, close) = if alternatives { ("(", ")") } else { ("", "") };
+                // Innermost, so that what comes before (authentication, say) is asked once.
+                let tries_again = self.with_retry(&middlewares);
                 let router = Router {
-                    entry_points: shared(&entry_points),
-                    middlewares: shared(&middlewares),
+                    entry_points: Arc::clone(&entry_points),
+                    middlewares,
                     service: Arc::clone(safe),
-                    rule: format!("{rule} && {SAFE}"),
+                    rule: [open, &rule, close, " && ", SAFE].concat(),
                     priority,
                     tls: tls.clone(),
                 };
                 self.routers.push((name.into(), router));
-                // Innermost, so that what comes before (authentication, say) is asked once.
-                middlewares.push(retry());
-                let service = Arc::clone(other);
-                let rule = format!("{rule} && !{SAFE}");
-                let router = Router { entry_points, middlewares, service, rule, priority, tls };
-                self.routers.push((format!("{name}~unsafe").into(), router));
+                let router = Router {
+                    entry_points,
+                    middlewares: tries_again,
+                    service: Arc::clone(other),
+                    rule: [open, &rule, close, " && !", SAFE].concat(),
+                    priority,
+                    tls,
+                };
+                self.routers.push((name_of(&[name, "~unsafe"]), router));
             }
         }
+    }
+
+    /// These middlewares and then the one that tries again.
+    fn with_retry(&self, middlewares: &[Name]) -> Names {
+        if middlewares.is_empty() {
+            return Arc::clone(&self.only_retry);
+        }
+        middlewares.iter().cloned().chain([RETRY.into()]).collect()
     }
 }

@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use constellation_core::{
     Endpoint, Generation, Health, Incarnation, Instance, NodeFacts, Protocol, RouteSet, WallTime,
@@ -247,7 +247,7 @@ fn for_an_older_traefik_nothing_is_used_that_it_would_refuse() {
     let nodes = vec![node(1).with("a", "web", Healthy, 1, &web), node(2).with("b", "web", Healthy, 1, &web)];
     let document = rendered(nodes, &config).document;
     assert_eq!(names(&document.http.services), ["web"]);
-    assert_eq!(document.http.routers["web"].middlewares, ["~retry".into()]);
+    assert_eq!(document.http.routers["web"].middlewares[..], ["~retry".into()]);
 }
 
 #[test]
@@ -360,7 +360,7 @@ fn a_generated_route_passes_through_what_guards_the_written_ones() {
     guarded.routers.values_mut().for_each(|router| router.middlewares = vec!["auth@file".to_owned()]);
     let document = rendered(vec![node(1).with("a", "web", Healthy, 1, &guarded)], &under_domain()).document;
     for router in document.http.routers.values() {
-        assert_eq!(router.middlewares, ["auth@file".into()]);
+        assert_eq!(router.middlewares[..], ["auth@file".into()]);
     }
     let mut unsure = guarded.clone();
     unsure.routers.values_mut().take(1).for_each(|router| router.middlewares.clear());

@@ -71,12 +71,12 @@ impl MatcherKind {
     /// The matcher of this name. Traefik knows each in four spellings: as documented, lower case, upper case, and lower
     /// case with an initial capital.
     pub(super) fn named(name: &str) -> Option<Self> {
-        let capitalised = |text: &str| text.get(..1).map(str::to_ascii_uppercase).unwrap_or_default() + &text[1..];
-        Self::ALL.into_iter().find(|kind| {
-            let known = kind.as_str();
-            let lower = known.to_ascii_lowercase();
-            name == known || name == lower || name == known.to_ascii_uppercase() || name == capitalised(&lower)
-        })
+        let kind = Self::ALL.into_iter().find(|kind| kind.as_str().eq_ignore_ascii_case(name))?;
+        let (first, rest) = name.split_at_checked(1)?;
+        let lower = |text: &str| !text.bytes().any(|c| c.is_ascii_uppercase());
+        let upper = |text: &str| !text.bytes().any(|c| c.is_ascii_lowercase());
+        let known = name == kind.as_str() || lower(name) || upper(name) || (upper(first) && lower(rest));
+        known.then_some(kind)
     }
 
     const fn arity(self) -> (&'static [usize], &'static str) {
@@ -112,14 +112,14 @@ impl Matcher {
                 _ => {}
             }
         }
-        let judged = arguments.last().unwrap_or(&String::new()).clone();
+        let judged = arguments.last().map_or("", String::as_str);
         let verdict = match kind {
-            MatcherKind::ClientIp => client_ip(&judged),
-            MatcherKind::Host => host(&judged),
-            MatcherKind::HostRegexp => ascii(&judged).and_then(|()| regex::check(&judged)),
-            MatcherKind::HeaderRegexp | MatcherKind::PathRegexp => regex::check(&judged),
-            MatcherKind::QueryRegexp if arguments.len() == 2 => regex::check(&judged),
-            MatcherKind::Path | MatcherKind::PathPrefix => path(&judged),
+            MatcherKind::ClientIp => client_ip(judged),
+            MatcherKind::Host => host(judged),
+            MatcherKind::HostRegexp => ascii(judged).and_then(|()| regex::check(judged)),
+            MatcherKind::HeaderRegexp | MatcherKind::PathRegexp => regex::check(judged),
+            MatcherKind::QueryRegexp if arguments.len() == 2 => regex::check(judged),
+            MatcherKind::Path | MatcherKind::PathPrefix => path(judged),
             MatcherKind::Header | MatcherKind::Method | MatcherKind::Query | MatcherKind::QueryRegexp => Ok(()),
         };
         let named = match kind {
@@ -130,11 +130,10 @@ impl Matcher {
         };
         match verdict.and(named) {
             Ok(()) => Ok(Self { kind, arguments }),
-            Err(reason) => Err(RuleFault::Value {
-                matcher: kind.as_str(),
-                value: judged.chars().take(80).collect(),
-                reason,
-            }),
+            Err(reason) => {
+                let value = judged.chars().take(80).collect();
+                Err(RuleFault::Value { matcher: kind.as_str(), value, reason })
+            }
         }
     }
 }

@@ -3,19 +3,18 @@
 use super::{
     Rule,
     error::{RuleError, RuleFault},
-    lexer::{Token, tokens},
+    lexer::{Token, fault_at, tokens},
     matcher::{Matcher, MatcherKind},
 };
 
 /// Reads a rule within bounds on its length and depth.
 pub(super) fn parse(text: &str, bytes_max: usize, depth_max: usize) -> Result<Rule, RuleError> {
-    let whole = |fault| RuleError { position: 1, fault };
     if text.len() > bytes_max {
-        return Err(whole(RuleFault::TooLong));
+        return Err(fault_at(text, 0, RuleFault::TooLong));
     }
-    let mut parser = Parser { tokens: tokens(text)?, next: 0, depth_max };
+    let mut parser = Parser { text, tokens: tokens(text)?, next: 0, depth_max };
     if *parser.peek() == Token::End {
-        return Err(whole(RuleFault::Empty));
+        return Err(fault_at(text, 0, RuleFault::Empty));
     }
     let rule = parser.any(0)?;
     match parser.peek() {
@@ -24,38 +23,35 @@ pub(super) fn parse(text: &str, bytes_max: usize, depth_max: usize) -> Result<Ru
     }
 }
 
-struct Parser {
-    tokens: Vec<(usize, Token)>,
+struct Parser<'t> {
+    text: &'t str,
+    tokens: Vec<(usize, Token<'t>)>,
     next: usize,
     depth_max: usize,
 }
 
-impl Parser {
-    fn peek(&self) -> &Token {
+impl<'t> Parser<'t> {
+    fn peek(&self) -> &Token<'t> {
         self.tokens.get(self.next).map_or(&Token::End, |(_, token)| token)
     }
 
-    fn take(&mut self) -> Token {
-        let token = self.peek().clone();
-        self.next += 1;
-        token
-    }
-
-    fn takes(&mut self, token: &Token) -> bool {
+    fn takes(&mut self, token: &Token<'_>) -> bool {
         let taken = self.peek() == token;
         self.next += usize::from(taken);
         taken
     }
 
-    /// Where the next piece begins.
-    fn position(&self) -> usize {
-        let last = self.tokens.last().map_or(1, |(position, _)| *position);
-        self.tokens.get(self.next).map_or(last, |(position, _)| *position)
+    /// The byte at which the next piece begins.
+    fn byte(&self) -> usize {
+        self.tokens.get(self.next).map_or(self.text.len(), |(byte, _)| *byte)
+    }
+
+    fn fault(&self, byte: usize, fault: RuleFault) -> RuleError {
+        fault_at(self.text, byte, fault)
     }
 
     fn unexpected(&self, expected: &'static str) -> RuleError {
-        let fault = RuleFault::Expected { expected, found: self.peek().describe() };
-        RuleError { position: self.position(), fault }
+        self.fault(self.byte(), RuleFault::Expected { expected, found: self.peek().describe() })
     }
 
     fn any(&mut self, depth: usize) -> Result<Rule, RuleError> {
@@ -75,11 +71,10 @@ impl Parser {
     }
 
     fn one(&mut self, depth: usize) -> Result<Rule, RuleError> {
-        let position = self.position();
         if depth > self.depth_max {
-            return Err(RuleError { position, fault: RuleFault::TooDeep });
+            return Err(self.fault(self.byte(), RuleFault::TooDeep));
         }
-        match self.peek() {
+        match *self.peek() {
             Token::Not => {
                 self.next += 1;
                 Ok(Rule::Not(Box::new(self.one(depth + 1)?)))
@@ -89,31 +84,29 @@ impl Parser {
                 let rule = self.any(depth + 1)?;
                 if self.takes(&Token::Close) { Ok(rule) } else { Err(self.unexpected("`)`, `&&` or `||`")) }
             }
-            Token::Name(_) => self.matcher(position),
+            Token::Name(name) => self.matcher(name),
             _ => Err(self.unexpected("a matcher such as Host(`app.example.org`)")),
         }
     }
 
-    fn matcher(&mut self, position: usize) -> Result<Rule, RuleError> {
-        let Token::Name(name) = self.take() else { return Err(self.unexpected("a matcher")) };
-        let Some(kind) = MatcherKind::named(&name) else {
-            return Err(RuleError { position, fault: RuleFault::UnknownMatcher { name } });
+    fn matcher(&mut self, name: &str) -> Result<Rule, RuleError> {
+        let byte = self.byte();
+        let Some(kind) = MatcherKind::named(name) else {
+            return Err(self.fault(byte, RuleFault::UnknownMatcher { name: name.to_owned() }));
         };
+        self.next += 1;
         if !self.takes(&Token::Open) {
             return Err(self.unexpected("`(`"));
         }
-        let mut arguments = Vec::new();
+        let mut arguments = Vec::with_capacity(2);
         while !self.takes(&Token::Close) {
-            let Token::Value(value) = self.peek().clone() else {
-                return Err(self.unexpected("a value in backticks"));
-            };
+            let Token::Value(value) = self.peek() else { return Err(self.unexpected("a value in backticks")) };
+            arguments.push(value.clone().into_owned());
             self.next += 1;
-            arguments.push(value);
             if !self.takes(&Token::Comma) && *self.peek() != Token::Close {
                 return Err(self.unexpected("`,` or `)`"));
             }
         }
-        let matcher = Matcher::checked(kind, arguments).map_err(|fault| RuleError { position, fault })?;
-        Ok(Rule::Matcher(matcher))
+        Matcher::checked(kind, arguments).map(Rule::Matcher).map_err(|fault| self.fault(byte, fault))
     }
 }

@@ -10,13 +10,16 @@ use crate::{
     process::{
         clock::Now,
         life::{
-            Effect::{self, AskToEnd, Check, Kill, Persist, Spawn, Tell},
+            Effect::{self, AskToEnd, Check, Kill, Persist, Tell},
             Event, Found, Life,
         },
         record::Record,
     },
     spec::{ContainerSpec, HealthCheck, RestartPolicy},
 };
+
+const SPAWN: Effect = Effect::Spawn { by_hand: true };
+const SPAWN_AGAIN: Effect = Effect::Spawn { by_hand: false };
 
 fn at(ms: u64) -> Now {
     Now { since_open: Duration::from_millis(ms), wall_ms: 1_000_000 + ms }
@@ -28,7 +31,7 @@ fn spec(restart: RestartPolicy) -> ContainerSpec {
 
 fn running(restart: RestartPolicy) -> Life {
     let mut life = Life::new(&spec(restart));
-    assert_eq!(life.step(Event::Start, at(0)), [Spawn]);
+    assert_eq!(life.step(Event::Start, at(0)), [SPAWN]);
     assert_eq!(life.step(Event::Spawned, at(0)), [Tell(Started), Persist]);
     life
 }
@@ -46,7 +49,7 @@ fn the_policy_brings_it_back_after_its_wait_and_counts() {
     assert_eq!(ended(&mut life, 1, 50), RunState::Restarting);
     assert_eq!(life.next_deadline(), Some(Duration::from_millis(150)));
     assert_eq!(life.step(Event::Tick, at(149)), []);
-    assert_eq!(life.step(Event::Tick, at(150)), [Spawn]);
+    assert_eq!(life.step(Event::Tick, at(150)), [SPAWN_AGAIN]);
     life.step(Event::Spawned, at(150));
     assert_eq!((life.run_state(), life.record().restarts), (RunState::Running, 1));
 }
@@ -55,10 +58,10 @@ fn the_policy_brings_it_back_after_its_wait_and_counts() {
 fn on_failure_gives_up_after_its_count_until_somebody_starts_it() {
     let mut life = running(RestartPolicy::OnFailure(1));
     assert_eq!(ended(&mut life, 1, 10), RunState::Restarting);
-    assert_eq!(life.step(Event::Tick, at(1000)), [Spawn]);
+    assert_eq!(life.step(Event::Tick, at(1000)), [SPAWN_AGAIN]);
     life.step(Event::Spawned, at(1000));
     assert_eq!(ended(&mut life, 1, 1010), RunState::Exited);
-    assert_eq!(life.step(Event::Start, at(2000)), [Spawn]);
+    assert_eq!(life.step(Event::Start, at(2000)), [SPAWN]);
     life.step(Event::Spawned, at(2000));
     assert_eq!(ended(&mut life, 1, 2010), RunState::Restarting);
 }
@@ -122,7 +125,7 @@ fn a_start_by_hand_that_fails_is_not_repeated_but_one_by_the_policy_is() {
 fn a_start_while_waiting_does_not_wait() {
     let mut life = running(RestartPolicy::Always);
     ended(&mut life, 1, 10);
-    assert_eq!(life.step(Event::Start, at(11)), [Spawn]);
+    assert_eq!(life.step(Event::Start, at(11)), [SPAWN]);
     assert_eq!(life.record().restarts, 0);
 }
 
@@ -235,7 +238,7 @@ proptest! {
                 _ => {}
             }
             for effect in life.step(event, at(now)) {
-                if effect == Spawn {
+                if matches!(effect, Effect::Spawn { .. }) {
                     prop_assert!(!process, "a second process");
                     prop_assert!(!stopped, "started what somebody had stopped");
                     spawning = true;

@@ -1,6 +1,6 @@
 //! Containers under one runtime.
 
-use std::{fs, time::Duration};
+use std::{fs, path::PathBuf, time::Duration};
 
 use futures::StreamExt;
 
@@ -9,7 +9,7 @@ use super::{
     until,
 };
 use crate::{
-    container::{HealthReport, RunState},
+    container::{ContainerId, HealthReport, RunState},
     error::RuntimeError,
     event::EventKind,
     process::{ProcessConfig, ProcessRuntime},
@@ -306,21 +306,47 @@ async fn shutdown_leaves_neither_process_nor_container() {
     assert_eq!(fs::read_dir(folder.path().join("containers")).unwrap().count(), 0);
 }
 
+/// Stands for a full disk: a folder in the place of the new state file stops root as well.
+async fn fill_disk(runtime: &ProcessRuntime, id: &ContainerId) -> PathBuf {
+    let in_the_way = runtime.shared.store.folder(id).join(".state.json.new");
+    // A write may be under way.
+    eventually("filled", || fs::create_dir(&in_the_way).is_ok()).await;
+    in_the_way
+}
+
 #[tokio::test]
-async fn a_state_that_cannot_be_written_keeps_no_service_from_running() {
+async fn a_start_that_cannot_be_written_down_is_refused_and_works_once_it_can() {
     let folder = Folder::new();
     let runtime = open(folder.path()).await;
     let id = runtime.create(&sleeper("web")).await.unwrap();
-    // Stands for a full disk: a folder in the way of the new file stops root as well.
-    let in_the_way = runtime.shared.store.folder(&id).join(".state.json.new");
-    fs::create_dir(&in_the_way).unwrap();
+    let in_the_way = fill_disk(&runtime, &id).await;
+    assert!(matches!(runtime.start(&id).await, Err(RuntimeError::Io { .. })));
+    let state = runtime.inspect(&id).await.unwrap().state;
+    assert_eq!((state.run, state.pid), (RunState::Exited, None));
+    fs::remove_dir(in_the_way).unwrap();
     runtime.start(&id).await.unwrap();
-    let process = pid(&runtime, &id).await;
-    runtime.close().await;
-    assert!(lives(process));
+}
 
-    // Nothing is recorded of it. It is found by its marker and ended rather than run without anybody knowing.
+#[tokio::test]
+async fn a_full_disk_keeps_no_service_from_restarting_and_none_from_stopping() {
+    let folder = Folder::new();
     let runtime = open(folder.path()).await;
-    gone(process).await;
-    assert_eq!(runtime.inspect(&id).await.unwrap().state.run, RunState::Created);
+    let spec = ContainerSpec { restart: RestartPolicy::Always, ..sleeper("phoenix") };
+    let id = run(&runtime, &spec).await;
+    let in_the_way = fill_disk(&runtime, &id).await;
+    runtime.kill(&id, "SIGKILL").await.unwrap();
+    until(&runtime, &id, "restarted", |c| c.state.restarts == 1 && c.state.pid.is_some()).await;
+    let unrecorded = pid(&runtime, &id).await;
+    runtime.close().await;
+    assert!(lives(unrecorded));
+
+    // Nothing is recorded of this process. It is found by its marker and ended, and the policy starts another.
+    fs::remove_dir(&in_the_way).unwrap();
+    let runtime = open(folder.path()).await;
+    assert!(!lives(unrecorded));
+    until(&runtime, &id, "running", |c| c.state.run == RunState::Running).await;
+    fill_disk(&runtime, &id).await;
+    let process = pid(&runtime, &id).await;
+    assert_eq!(runtime.stop(&id, GRACE).await.unwrap(), StopOutcome::Stopped);
+    assert!(!lives(process));
 }
