@@ -119,7 +119,7 @@ impl GossipHandle {
     }
 
     /// Tells every peer in sight that this node leaves, so that they send it nothing more and count its silence as no
-    /// accident. Returns when they have heard it, after 2 s at the latest. Gossip goes on until its supervisor drains.
+    /// accident. Returns when it has gone out to each of them, after 2 s at the latest. Gossip goes on until its supervisor drains.
     pub async fn leave(&self) {
         let (done, heard) = oneshot::channel();
         let leave = async {

@@ -147,7 +147,7 @@ impl Known {
         let dead_since = *self.dead_since.get_or_insert(attention);
         let silent = attention.saturating_sub(self.rose) >= config.silence;
         let confirmed = attention.saturating_sub(dead_since) >= config.confirmation;
-        (self.live).then(|| {
+        (self.live && silent && confirmed).then(|| {
             self.live = false;
             false
         })

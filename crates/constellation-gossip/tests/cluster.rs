@@ -6,7 +6,7 @@ mod common;
 use std::{sync::Arc, time::Duration};
 
 use common::{Cluster, Node, PATIENCE, eventually, has, publication, ring};
-use constellation_core::{NodeFacts, fact::Publication};
+use constellation_core::{ClusterView, NodeFacts, fact::Publication};
 use constellation_gossip::{GossipError, GossipSecurity, Reason};
 use constellation_security::{Key, KeyringHandle};
 
@@ -68,9 +68,9 @@ async fn a_node_that_leaves_is_told_apart_from_one_that_crashes() {
     let nodes = Cluster::sealed().of(3).await;
     nodes[0].gossip.leave().await;
     for node in &nodes[1..] {
-        let view = node.gossip.view().borrow().clone();
-        let left = view.member(&"n0".parse().unwrap()).unwrap();
-        assert!(left.node.facts.leaving, "when `leave` returns, the peers know");
+        let leaves =
+            |view: &ClusterView| view.live_nodes().any(|n| n.name.as_str() == "n0" && n.facts.leaving);
+        node.sees("that n0 leaves, while it still lives", leaves).await;
     }
     nodes[0].kill().await;
     for node in &nodes[1..] {

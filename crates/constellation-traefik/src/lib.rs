@@ -21,8 +21,8 @@ pub use self::{
     document::DynamicConfig,
     labels::{LabelConfig, LabelProblem, ParsedLabels, parse_labels},
     provider::{
-        LastKnownGoodError, LastKnownGoodStatus, Provider, ProviderConfig, ProviderError, ProviderState, Served,
-        TraefikHandle, TraefikStatus,
+        LastKnownGoodError, LastKnownGoodStatus, Provider, ProviderConfig, ProviderError, ProviderState,
+        Served, TraefikHandle, TraefikStatus,
     },
     render::{RenderConfig, Rendered, RouteProblem, render},
     static_config::{StaticConfig, static_config},

@@ -51,7 +51,8 @@ pub fn static_config(config: &StaticConfig) -> Vec<String> {
         "--ping=true".to_owned(),
         format!("--entryPoints.traefik.address={api}"),
     ];
-    arguments.extend(entry_points.iter().map(|(name, address)| format!("--entryPoints.{name}.address={address}")));
+    arguments
+        .extend(entry_points.iter().map(|(name, address)| format!("--entryPoints.{name}.address={address}")));
     arguments
 }
 

@@ -1,16 +1,11 @@
 //! The provider over real HTTP, with views made by hand.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests may panic")]
 
-use std::{
-    collections::BTreeMap,
-    net::SocketAddr,
-    path::Path,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use constellation_core::{
-    ClusterView, Endpoint, Generation, Health, Incarnation, Instance, NodeFacts, Protocol, RouteSet, WallTime,
+    ClusterView, Endpoint, Generation, Health, Incarnation, Instance, NodeFacts, Protocol, RouteSet,
+    WallTime,
     route::{HttpRouter, HttpService},
     view::NodeView,
 };
@@ -123,7 +118,9 @@ async fn traefik_is_served_the_whole_document_and_people_its_parts() {
     assert_eq!(status, 200);
     assert!(whole.contains("Host(`web.example.org`)") && whole.contains("http://10.0.0.2:40000"), "{whole}");
     assert_eq!(running.get("/").await, (200, whole));
-    for (path, expected) in [("routers", "\"web~unsafe\""), ("services", "\"web~n1\""), ("middlewares", "\"~retry\"")] {
+    for (path, expected) in
+        [("routers", "\"web~unsafe\""), ("services", "\"web~n1\""), ("middlewares", "\"~retry\"")]
+    {
         let (status, body) = running.get(&format!("/api/http/{path}")).await;
         assert!(status == 200 && body.contains(expected), "{path}: {body}");
     }
@@ -218,7 +215,8 @@ async fn a_damaged_file_is_said_and_done_without() {
     std::fs::write(&file, "nonsense\n{}").unwrap();
     let running = start(config(Some(&file)), view(1, &[(1, true, &["web"])])).await;
     let status = running.until(|status| status.routers == 1).await;
-    let kept = running.until(|status| matches!(status.last_known_good, LastKnownGoodStatus::Saved { .. })).await;
+    let kept =
+        running.until(|status| matches!(status.last_known_good, LastKnownGoodStatus::Saved { .. })).await;
     assert!(status.routers == 1 && kept.routers == 1);
     running.stop().await;
     assert!(std::fs::read_to_string(&file).unwrap().contains("web.example.org"), "it was written anew");
@@ -230,8 +228,10 @@ async fn where_the_disk_cannot_be_written_routes_are_served_and_the_status_says_
     std::fs::write(folder.path().join("file"), "").unwrap();
     for hopeless in [folder.path().join("file/routes"), Path::new("/proc/routes").to_path_buf()] {
         let running = start(config(Some(&hopeless)), view(1, &[(1, true, &["web"])])).await;
-        let failed = |status: &TraefikStatus| matches!(&status.last_known_good, LastKnownGoodStatus::Failed { error }
-            if error.contains("the last known routes"));
+        let failed = |status: &TraefikStatus| {
+            matches!(&status.last_known_good, LastKnownGoodStatus::Failed { error }
+            if error.contains("the last known routes"))
+        };
         running.until(failed).await;
         running.views.send_replace(view(2, &[(1, true, &["web", "shop"])]));
         running.until(|status| status.routers == 2).await;
@@ -254,8 +254,10 @@ async fn a_full_disk_leaves_the_last_good_file_alone() {
     let before = std::fs::read(&file).unwrap();
     std::os::unix::fs::symlink(full, folder.path().join("routes.new")).unwrap();
     running.views.send_replace(view(2, &[(1, true, &["web", "shop"])]));
-    let failed = |status: &TraefikStatus| matches!(&status.last_known_good, LastKnownGoodStatus::Failed { error }
-        if error.contains("No space left"));
+    let failed = |status: &TraefikStatus| {
+        matches!(&status.last_known_good, LastKnownGoodStatus::Failed { error }
+        if error.contains("No space left"))
+    };
     running.until(failed).await;
     assert_eq!(std::fs::read(&file).unwrap(), before);
     assert_eq!(running.handle.status().routers, 2);
@@ -269,7 +271,8 @@ async fn a_port_that_is_taken_is_named() {
     config.listen = taken.local_addr().unwrap();
     let (_views, receiver) = watch::channel(view(1, &[]));
     let supervisor = Supervisor::new();
-    let started = Provider::start(config.clone(), receiver, &supervisor, Arc::new(SystemClock::start())).await;
+    let started =
+        Provider::start(config.clone(), receiver, &supervisor, Arc::new(SystemClock::start())).await;
     let error = started.err().unwrap();
     assert!(matches!(error, ProviderError::Listen { .. }));
     let text = error.to_string();

@@ -2,7 +2,12 @@
 //!
 //! `CONSTELLATION_E2E_TRAEFIK=path/to/traefik cargo test -p constellation-traefik --features e2e-traefik --test
 //! real_traefik`, with Traefik 3.7 or later.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests and their helpers may panic")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests and their helpers may panic"
+)]
 
 mod support;
 
@@ -34,7 +39,13 @@ impl Pair {
         Self { stack, one, two, routes }
     }
 
-    fn view(version: u64, one: &Backend, two: &Backend, routes: &RouteSet, health: Health) -> Arc<ClusterView> {
+    fn view(
+        version: u64,
+        one: &Backend,
+        two: &Backend,
+        routes: &RouteSet,
+        health: Health,
+    ) -> Arc<ClusterView> {
         let placed = |node, at| Placed { node, service: "web", health, at, routes };
         view(version, &[placed(1, one.address), placed(2, two.address)])
     }
@@ -92,7 +103,10 @@ async fn every_generated_router_is_enabled_and_leads_where_it_says() {
         for _ in 0..4 {
             bodies.push(pair.request(method, "/", "").await.body);
         }
-        assert!(bodies.contains(&"one".to_owned()) && bodies.contains(&"two".to_owned()), "{method} {bodies:?}");
+        assert!(
+            bodies.contains(&"one".to_owned()) && bodies.contains(&"two".to_owned()),
+            "{method} {bodies:?}"
+        );
     }
     let web = &pair.stack.traefik;
     for _ in 0..3 {
@@ -276,14 +290,21 @@ async fn traefik_refuses_nothing_of_whatever_shape_the_document_has() {
         service.health_check = Some(HttpHealthCheck { path: "/".to_owned(), ..HttpHealthCheck::default() });
     });
     let both = |service, routes| {
-        [(1, one.address), (2, two.address)].map(|(node, at)| Placed { node, service, health: Health::Healthy, at, routes })
+        [(1, one.address), (2, two.address)].map(|(node, at)| Placed {
+            node,
+            service,
+            health: Health::Healthy,
+            at,
+            routes,
+        })
     };
     let at = |node, health, service, routes| Placed { node, service, health, at: one.address, routes };
     let mut shapes = vec![
         vec![at(1, Health::Healthy, "simple", &simple)],
         vec![at(1, Health::Stopped, "simple", &simple), at(2, Health::Stopped, "all", &all)],
     ];
-    let sets = [("all", &all), ("simple", &simple), ("bare", &bare_cookie), ("grpc", &grpc), ("checked", &checked)];
+    let sets =
+        [("all", &all), ("simple", &simple), ("bare", &bare_cookie), ("grpc", &grpc), ("checked", &checked)];
     shapes.push(sets.into_iter().flat_map(|(service, set)| both(service, set)).collect());
     let mut crowded: Vec<Placed<'_>> = both("simple", &simple).into_iter().collect();
     crowded.push(Placed { at: two.address, ..at(1, Health::Healthy, "simple", &simple) });
@@ -294,7 +315,8 @@ async fn traefik_refuses_nothing_of_whatever_shape_the_document_has() {
     for (version, shape) in (2..).zip(&shapes) {
         stack.show(view(version, shape)).await;
         for kind in ["routers", "services"] {
-            let bad: Vec<_> = stack.traefik.has(kind).await.into_iter().filter(|(_, s)| s != "enabled").collect();
+            let bad: Vec<_> =
+                stack.traefik.has(kind).await.into_iter().filter(|(_, s)| s != "enabled").collect();
             assert!(bad.is_empty(), "view {version}: {bad:?}");
         }
     }
@@ -316,7 +338,8 @@ async fn traefik_keeps_its_routes_while_an_agent_that_restarts_knows_nothing() {
     let traefik = pair.stack.stop_provider().await;
     let supervisor = Supervisor::new();
     let (_views, receiver) = watch::channel(Arc::new(ClusterView::empty("n1".parse().unwrap())));
-    let config = ProviderConfig { listen: address, grace: Duration::from_secs(3600), ..ProviderConfig::default() };
+    let config =
+        ProviderConfig { listen: address, grace: Duration::from_secs(3600), ..ProviderConfig::default() };
     let clock = Arc::new(SystemClock::start());
     let again = Provider::start(config, receiver, &supervisor, clock).await.unwrap();
     until("Traefik asks the new agent", || async { again.status().polls >= 2 }).await;

@@ -12,7 +12,7 @@ use rustix::process::{Pid, Signal};
 use super::stats::Figure;
 use crate::{
     clock::{self, millis},
-    cluster::{Care, Cluster, DocumentWatch, Node, PROVIDER_PORT, Place, Plan, SERVICE},
+    cluster::{Care, Cluster, DocumentWatch, Node, PROVIDER_PORT, Place, Plan, SERVICE, START_GRACE},
     http::Client,
     procfs,
     tools::{agent, traefik},
@@ -57,6 +57,7 @@ fn measure(workspace: &Workspace, cluster: &mut Cluster) -> Result<Vec<Figure>> 
     settled(cluster, usize::from(NODES))?;
     cluster.deploy_services(Care::None)?;
     routed(cluster)?;
+    rest(START_GRACE)?;
     let mut figures = vec![provider(cluster)?];
     figures.extend(service_kills(cluster)?);
     match traefik::prepare(workspace) {
@@ -75,12 +76,12 @@ fn settled(cluster: &Cluster, size: usize) -> Result<()> {
 fn routed(cluster: &Cluster) -> Result<()> {
     let size = cluster.nodes.len();
     cluster.wait_for_all("all servers", LIMIT, |node| Ok(node.document()?.nodes().len() == size))?;
-    rest()
+    rest(REST)
 }
 
-fn rest() -> Result<()> {
-    let end = clock::now() + REST;
-    clock::wait_for("a rest", LIMIT, PAUSE, || Ok((clock::now() >= end).then_some(())))
+fn rest(time: Duration) -> Result<()> {
+    let end = clock::now() + time;
+    clock::wait_for("a rest", time * 2 + LIMIT, PAUSE, || Ok((clock::now() >= end).then_some(())))
 }
 
 fn watches(cluster: &Cluster) -> Vec<DocumentWatch> {
@@ -106,7 +107,7 @@ fn gone(watch: &DocumentWatch, node: &Node, since: Instant) -> Result<f64> {
 fn service_kills(cluster: &Cluster) -> Result<[Figure; 3]> {
     println!("  killing {SERVICE_KILLS} services");
     let watches = watches(cluster);
-    rest()?;
+    rest(REST)?;
     let (mut own, mut others, mut last) = (Vec::new(), Vec::new(), Vec::new());
     for number in 0..SERVICE_KILLS {
         let victim = number % cluster.nodes.len();
@@ -159,7 +160,7 @@ fn traefik_kills(cluster: &mut Cluster, binary: PathBuf) -> Result<Figure> {
         let address = node.address.into();
         let ready = || Ok(holds(address).unwrap_or(false).then_some(()));
         clock::wait_for("Traefik routes to the node", LIMIT, PAUSE, ready)?;
-        rest()?;
+        rest(REST)?;
         let killed = kill_service(node)?;
         clock::wait_for("Traefik has dropped it", LIMIT, PAUSE, || Ok((!holds(address)?).then_some(())))?;
         samples.push(millis(clock::now() - killed));
@@ -186,6 +187,8 @@ fn agent_kills(cluster: &mut Cluster) -> Result<Figure> {
         cluster.nodes[victim].start_agent()?;
         settled(cluster, usize::from(NODES))?;
         routed(cluster)?;
+        // The one that was started again would keep the next victim's routes for a while.
+        rest(START_GRACE)?;
     }
     let name = "agent killed: out of all others' documents";
     Ok(Figure { name, unit: "ms", samples, target: "p99 < 2500 (serf 5910)" })
@@ -209,13 +212,12 @@ fn idle(cluster: &Cluster) -> Result<[Figure; 4]> {
     for number in 1..IDLE_PROCESSES {
         full.deploy_sleeper(&format!("idle-{number}"), cluster.variable())?;
     }
-    rest()?;
+    rest(REST)?;
     let pids: Vec<Pid> = cluster.nodes.iter().filter_map(Node::agent_pid).collect();
     let cpu = |pid: &Pid| procfs::cpu_time(*pid).unwrap_or_default();
     let before: Vec<Duration> = pids.iter().map(cpu).collect();
     let start = clock::now();
-    let over = || Ok((clock::now() >= start + IDLE).then_some(()));
-    clock::wait_for("idling", IDLE * 2, PAUSE * 20, over)?;
+    rest(IDLE)?;
     let took = clock::now() - start;
     let percents: Vec<f64> = pids
         .iter()

@@ -32,6 +32,8 @@ use crate::{child, clock, interrupt::Cleaning, procfs};
 pub(crate) const DOMAIN: &str = "demo.localhost";
 /// The service that runs on every node.
 pub(crate) const SERVICE: &str = "whoami";
+/// An agent takes no route away during its first 5 s, for it may not have heard of everything yet: after this it does.
+pub(crate) const START_GRACE: Duration = Duration::from_secs(6);
 /// An agent may take 15 s to drain; then it has broken its promise.
 const DRAIN_GRACE: Duration = Duration::from_secs(17);
 /// Traefik waits for open requests.

@@ -13,7 +13,7 @@ use super::timeline::Timeline;
 use crate::{
     clock,
     cluster::{
-        Care, Cluster, DOMAIN, DocumentWatch, Load, Node, PROVIDER_PORT, Route, SERVICE, Sample,
+        Care, Cluster, DOMAIN, DocumentWatch, Load, Node, PROVIDER_PORT, Route, SERVICE, START_GRACE, Sample,
         TRAEFIK_WEB_PORT, request,
     },
     procfs,
@@ -27,8 +27,6 @@ const PAUSE: Duration = Duration::from_millis(10);
 const REQUESTS_PER_SECOND: u32 = 50;
 /// Time under load without any fault, and with one.
 const STEADY: Duration = Duration::from_secs(3);
-/// An agent takes nothing out of its document during its first 5 s: it may not have heard of everything yet.
-const START_GRACE: Duration = Duration::from_secs(6);
 /// Failed requests that are shown one by one.
 const FAILURES_SHOWN: usize = 10;
 

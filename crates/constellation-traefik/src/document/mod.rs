@@ -170,7 +170,10 @@ pub struct Cookie {
 /// Traefik's active check of a load balancer's servers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
-#[expect(missing_docs, reason = "Traefik's own fields, described at constellation_core::route::HttpHealthCheck")]
+#[expect(
+    missing_docs,
+    reason = "Traefik's own fields, described at constellation_core::route::HttpHealthCheck"
+)]
 pub struct HealthCheck {
     pub path: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -281,7 +284,12 @@ impl DynamicConfig {
 
     /// How many different servers it leads to.
     pub fn server_urls(&self) -> std::collections::BTreeSet<&str> {
-        self.http.services.values().filter_map(Service::as_load_balancer).flat_map(LoadBalancer::urls).collect()
+        self.http
+            .services
+            .values()
+            .filter_map(Service::as_load_balancer)
+            .flat_map(LoadBalancer::urls)
+            .collect()
     }
 }
 

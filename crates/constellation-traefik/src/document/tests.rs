@@ -87,11 +87,16 @@ fn what_traefik_would_refuse_or_misread_is_a_fault() {
         (fault(|http| http.routers.get_mut("a").unwrap().priority = 0), "has priority 0"),
         (fault(|http| http.routers.get_mut("a").unwrap().priority = i64::MAX), "keeps to itself"),
         (fault(|http| http.routers.get_mut("a").unwrap().rule.clear()), "has a rule that is none"),
-        (fault(|http| http.routers.get_mut("a").unwrap().middlewares = ["x".into()].into()), "a middleware that is not"),
+        (
+            fault(|http| http.routers.get_mut("a").unwrap().middlewares = ["x".into()].into()),
+            "a middleware that is not",
+        ),
         (fault(|http| drop(http.routers.insert("a@b".into(), router("a")))), "would misread"),
         (fault(|http| drop(http.services.insert("b".into(), balancer(&["10.0.0.1:80"])))), "URL is none"),
         (
-            fault(|http| drop(http.services.insert("b".into(), Service::Weighted(Weighted { services: vec![] })))),
+            fault(|http| {
+                drop(http.services.insert("b".into(), Service::Weighted(Weighted { services: vec![] })));
+            }),
             "distributes over nothing",
         ),
         (

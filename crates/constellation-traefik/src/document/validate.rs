@@ -76,7 +76,8 @@ impl Check<'_> {
     fn router(&mut self, name: &Name, router: &Router) {
         let object = || format!("router `{name}`");
         self.name("router", name);
-        let entry_points = !router.entry_points.is_empty() && router.entry_points.iter().all(|e| !e.is_empty());
+        let entry_points =
+            !router.entry_points.is_empty() && router.entry_points.iter().all(|e| !e.is_empty());
         self.demand(entry_points, object, "names no entry point, so that Traefik would take all");
         self.demand(router.priority != 0, object, "has priority 0, which is none");
         self.demand(router.priority <= PRIORITY_MAX, object, "has a priority that Traefik keeps to itself");
@@ -98,14 +99,20 @@ impl Check<'_> {
             Service::LoadBalancer(balancer) => self.load_balancer(name, balancer),
             Service::Weighted(weighted) => {
                 self.demand(!weighted.services.is_empty(), object, "distributes over nothing");
-                self.demand(weighted.services.iter().all(|part| part.weight > 0), object, "has a part without weight");
-                let known = |part: &Name| !matches!(self.http.services.get(part), None | Some(Service::Weighted(_)));
+                self.demand(
+                    weighted.services.iter().all(|part| part.weight > 0),
+                    object,
+                    "has a part without weight",
+                );
+                let known =
+                    |part: &Name| !matches!(self.http.services.get(part), None | Some(Service::Weighted(_)));
                 let known = weighted.services.iter().all(|part| known(&part.name));
                 self.demand(known, object, "distributes over what is not there");
             }
             Service::Failover(failover) => {
                 // Load balancers alone, so that references cannot go in a circle.
-                let known = |part: &Name| matches!(self.http.services.get(part), Some(Service::LoadBalancer(_)));
+                let known =
+                    |part: &Name| matches!(self.http.services.get(part), Some(Service::LoadBalancer(_)));
                 let known = known(&failover.service) && known(&failover.fallback);
                 self.demand(known, object, "falls over between what is not there");
                 self.demand(failover.service != failover.fallback, object, "falls over to itself");
@@ -125,7 +132,11 @@ impl Check<'_> {
             let complete = check.path.starts_with('/') || check.mode.as_deref() == Some("grpc");
             self.demand(complete, object, "has a health check without a path");
             let zero = [check.interval, check.unhealthy_interval, check.timeout].into_iter().flatten();
-            self.demand(zero.into_iter().all(|d| !d.0.is_zero()), object, "has a health check with a time of zero");
+            self.demand(
+                zero.into_iter().all(|d| !d.0.is_zero()),
+                object,
+                "has a health check with a time of zero",
+            );
         }
     }
 }

@@ -6,7 +6,7 @@ use constellation_core::{ClusterView, Evidence, Governor, Moment};
 
 use super::{
     Held,
-    settle::{Situation, address_of, settle},
+    settle::{Situation, address_of, forget_what_lives, settle},
 };
 use crate::document::DynamicConfig;
 
@@ -18,8 +18,10 @@ const STEADY: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug)]
 pub struct HoldBack {
     governor: Governor,
-    /// Until then nothing is taken away.
+    /// Until then nothing is taken away that was served before the start.
     starting_until: Moment,
+    /// What was served before the start and was not seen since.
+    before_start: Option<DynamicConfig>,
     served: Option<Arc<DynamicConfig>>,
     /// What was served when the peers were last steady.
     steady: Option<Arc<DynamicConfig>>,
@@ -48,6 +50,7 @@ impl HoldBack {
         Self {
             governor,
             starting_until: started + grace,
+            before_start: last_known_good.as_deref().cloned(),
             steady: last_known_good.clone(),
             served: last_known_good,
             peers_live: 0,
@@ -70,18 +73,35 @@ impl HoldBack {
             self.last_loss = Some(now);
         }
         self.peers_live = evidence.peers_live;
-        let starting = now < self.starting_until;
+        if now < self.starting_until {
+            return self.settle_start(next, evidence);
+        }
+        self.before_start = None;
         let Some(previous) = &self.steady else {
-            let unknown = starting && next.http.is_empty();
-            if !unknown {
-                self.served = Some(Arc::new(next));
-            }
-            return Settled { document: self.served.clone(), held: None };
+            return self.serve(next, None);
         };
         let own = own_addresses(view);
         let evidence = if knows_nobody(view) { remembered(previous, &own) } else { evidence };
-        let situation = Situation { evidence, own, starting };
+        let situation = Situation { evidence, own, starting: false };
         let (document, held) = settle(previous, next, &situation, &self.governor);
+        self.serve(document, held)
+    }
+
+    /// While the agent starts, what it has not seen yet is not taken away. What it has seen and sees no more is.
+    fn settle_start(&mut self, next: DynamicConfig, evidence: Evidence) -> Settled {
+        let Some(before) = &mut self.before_start else {
+            if self.served.is_none() && next.http.is_empty() {
+                return Settled { document: None, held: None };
+            }
+            return self.serve(next, None);
+        };
+        forget_what_lives(before, &next);
+        let situation = Situation { evidence, own: BTreeSet::new(), starting: true };
+        let (document, held) = settle(before, next, &situation, &self.governor);
+        self.serve(document, held)
+    }
+
+    fn serve(&mut self, document: DynamicConfig, held: Option<Held>) -> Settled {
         let document = Arc::new(document);
         self.served = Some(Arc::clone(&document));
         Settled { document: Some(document), held }

@@ -125,9 +125,14 @@ fn members<'h>(http: &'h Http, family: &str) -> Vec<(&'h Name, &'h Router)> {
 /// Whether any router of a family leads to a server that counts.
 fn reaches(http: &Http, family: &str, counts: impl Fn(&str) -> bool) -> bool {
     let routers = members(http, family).into_iter();
-    routers.flat_map(|(_, router)| closure(http, &router.service)).any(|(_, service)| {
-        service.as_load_balancer().is_some_and(|balancer| balancer.urls().any(&counts))
-    })
+    routers
+        .flat_map(|(_, router)| closure(http, &router.service))
+        .any(|(_, service)| service.as_load_balancer().is_some_and(|balancer| balancer.urls().any(&counts)))
+}
+
+/// Takes out of an earlier document the routers that lead to a server in a later one: from then on that one knows better.
+pub(super) fn forget_what_lives(earlier: &mut DynamicConfig, later: &DynamicConfig) {
+    earlier.http.routers.retain(|name, _| !reaches(&later.http, family(name), |_| true));
 }
 
 /// A service and all that it refers to. References lead at most two levels down; see the document's validation.
@@ -196,7 +201,9 @@ struct Grounds<'h>(HashMap<Ground<'h>, &'h str>);
 impl<'h> Grounds<'h> {
     fn of(http: &'h Http) -> Self {
         let routers = http.routers.iter();
-        Self(routers.flat_map(|(name, router)| grounds(router).map(|ground| (ground, family(name)))).collect())
+        Self(
+            routers.flat_map(|(name, router)| grounds(router).map(|ground| (ground, family(name)))).collect(),
+        )
     }
 
     /// Whether another family has ground that this router would need.

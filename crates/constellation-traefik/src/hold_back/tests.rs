@@ -1,8 +1,8 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use constellation_core::{
-    ClusterView, Endpoint, Evidence, Generation, Governor, Health, Incarnation, Instance, Moment, NodeFacts, Protocol,
-    RouteSet, WallTime,
+    ClusterView, Endpoint, Evidence, Generation, Governor, Health, Incarnation, Instance, Moment, NodeFacts,
+    Protocol, RouteSet, WallTime,
     route::{HttpRouter, HttpService},
     view::NodeView,
 };
@@ -84,7 +84,12 @@ const ALL: [(u8, bool, &[&str]); 4] =
 #[test]
 fn a_node_that_lost_sight_of_most_peers_keeps_their_servers_for_what_nobody_else_has() {
     let mut hold_back = after(&view(&ALL));
-    let alone = view(&[(1, true, &["web"]), (2, false, &["web", "db"]), (3, false, &["web", "db"]), (4, false, &["mail"])]);
+    let alone = view(&[
+        (1, true, &["web"]),
+        (2, false, &["web", "db"]),
+        (3, false, &["web", "db"]),
+        (4, false, &["mail"]),
+    ]);
     let (document, held) = settled(&mut hold_back, &alone, at(60));
     assert_eq!(urls(&document, "web"), ["http://10.0.0.1:40000"], "what is still seen is enough");
     assert_eq!(urls(&document, "db"), ["http://10.0.0.2:40001", "http://10.0.0.3:40001"]);
@@ -99,9 +104,14 @@ fn a_node_that_lost_sight_of_most_peers_keeps_their_servers_for_what_nobody_else
 #[test]
 fn peers_that_fade_one_after_the_other_are_remembered_together() {
     let mut hold_back = after(&view(&ALL));
-    for (second, live) in [(60, [false, true, true]), (61, [false, false, true]), (62, [false, false, false])] {
-        let fading =
-            view(&[(1, true, &["web"]), (2, live[0], &["web", "db"]), (3, live[1], &["web", "db"]), (4, live[2], &["mail"])]);
+    for (second, live) in [(60, [false, true, true]), (61, [false, false, true]), (62, [false, false, false])]
+    {
+        let fading = view(&[
+            (1, true, &["web"]),
+            (2, live[0], &["web", "db"]),
+            (3, live[1], &["web", "db"]),
+            (4, live[2], &["mail"]),
+        ]);
         let (document, _) = settled(&mut hold_back, &fading, at(second));
         if second == 62 {
             assert_eq!(urls(&document, "db").len(), 2);
@@ -120,7 +130,8 @@ fn one_node_lost_of_several_is_simply_lost() {
 
 #[test]
 fn what_its_own_containers_do_always_applies() {
-    let mut hold_back = after(&view(&[(1, true, &["mine", "web"]), (2, true, &["web", "db"]), (3, true, &["db"])]));
+    let mut hold_back =
+        after(&view(&[(1, true, &["mine", "web"]), (2, true, &["web", "db"]), (3, true, &["db"])]));
     let alone = view(&[(1, true, &[]), (2, false, &["web", "db"]), (3, false, &["db"])]);
     let (document, held) = settled(&mut hold_back, &alone, at(60));
     assert!(!document.http.routers.contains_key("mine"), "its container is gone, and this node knows");
@@ -159,6 +170,26 @@ fn after_a_restart_what_was_served_stays_until_it_can_be_told_from_what_is_not_s
 }
 
 #[test]
+fn what_an_agent_has_seen_since_its_start_and_sees_no_more_is_gone_also_while_it_starts() {
+    let good = Arc::new(rendered(&view(&ALL)));
+    let mut hold_back = HoldBack::new(Governor::default(), Some(good), at(0), GRACE);
+    settled(&mut hold_back, &view(&[(1, true, &["web"]), (2, true, &["web", "db"])]), at(1));
+    let (document, held) = settled(&mut hold_back, &view(&[(1, true, &["web"]), (2, true, &[])]), at(2));
+    assert_eq!(urls(&document, "web"), ["http://10.0.0.1:40000"]);
+    assert!(!document.http.routers.contains_key("db"), "its node was heard of, and it has none");
+    assert_eq!(urls(&document, "mail").len(), 1, "of its node nothing was heard yet");
+    assert_eq!(held.map(|held| held.routers), Some(1));
+}
+
+#[test]
+fn without_anything_from_before_a_server_that_dies_just_after_the_start_is_gone_at_once() {
+    let mut hold_back = HoldBack::new(Governor::default(), None, at(0), GRACE);
+    settled(&mut hold_back, &view(&[(1, true, &["web"]), (2, true, &["web"])]), at(1));
+    let one = view(&[(1, true, &["web"]), (2, true, &[])]);
+    assert_eq!(settled(&mut hold_back, &one, at(2)), (rendered(&one), None));
+}
+
+#[test]
 fn an_agent_that_starts_while_cut_off_knows_from_its_last_document_that_it_is_not_alone() {
     let good = Arc::new(rendered(&view(&ALL)));
     let mut hold_back = HoldBack::new(Governor::default(), Some(good), at(0), GRACE);
@@ -171,7 +202,8 @@ fn an_agent_that_starts_while_cut_off_knows_from_its_last_document_that_it_is_no
 #[test]
 fn peers_that_said_goodbye_are_not_held_on_to() {
     let mut hold_back = after(&view(&[(1, true, &["web"]), (2, true, &["db"])]));
-    let mut leaving = view(&[(2, true, &["db"])]).member(&"n2".parse().unwrap()).unwrap().node.as_ref().clone();
+    let mut leaving =
+        view(&[(2, true, &["db"])]).member(&"n2".parse().unwrap()).unwrap().node.as_ref().clone();
     leaving.facts.leaving = true;
     let me = view(&[(1, true, &["web"])]).member(&"n1".parse().unwrap()).unwrap().node.clone();
     let incarnations = [(me, true), (Arc::new(leaving), false)];
@@ -186,7 +218,8 @@ fn any_view() -> impl Strategy<Value = ClusterView> {
     let node = |number: u8| (Just(number), any::<bool>(), services.clone());
     (node(2), node(3), node(4), services.clone()).prop_map(|(two, three, four, own)| {
         let nodes = [(1, true, own), two, three, four];
-        let borrowed: Vec<(u8, bool, &[&str])> = nodes.iter().map(|(n, l, s)| (*n, *l, s.as_slice())).collect();
+        let borrowed: Vec<(u8, bool, &[&str])> =
+            nodes.iter().map(|(n, l, s)| (*n, *l, s.as_slice())).collect();
         view(&borrowed)
     })
 }

@@ -124,7 +124,8 @@ impl Drafts {
             ["constellation", ..] | ["traefik", "docker", ..] => {}
             ["traefik", "enable"] => self.enable = Some(field),
             ["traefik", "http", "routers", _, rest @ ..] if !rest.is_empty() => {
-                self.router_dropped |= !Self::collect(&mut self.routers, "router", path(rest), field, problems);
+                self.router_dropped |=
+                    !Self::collect(&mut self.routers, "router", path(rest), field, problems);
             }
             ["traefik", "http", "services", _, "loadbalancer", rest @ ..] if !rest.is_empty() => {
                 Self::collect(&mut self.services, "service", path(rest), field, problems);
@@ -139,7 +140,13 @@ impl Drafts {
             ["traefik", protocol @ ("tcp" | "udp"), ..] => {
                 problems.not_yet(label, format!("{protocol} routers are not supported yet"));
             }
-            _ => problems.push(label, LabelProblemKind::Unknown, "nobody knows this label; it changes nothing"),
+            _ => {
+                problems.push(
+                    label,
+                    LabelProblemKind::Unknown,
+                    "nobody knows this label; it changes nothing",
+                );
+            }
         }
     }
 

@@ -24,8 +24,8 @@ use constellation_core::{
     route::{HttpRouter, HttpService},
 };
 
-use self::{draft::Drafts, problem::Problems};
 pub use self::problem::{LabelProblem, LabelProblemKind};
+use self::{draft::Drafts, problem::Problems};
 
 /// The most routers that one container may have, and the most services.
 pub const ROUTERS_MAX: usize = 64;
@@ -97,8 +97,10 @@ pub fn parse_labels(
 /// has it for Compose.
 pub fn default_service_name(service: &ServiceId) -> Option<RouteName> {
     let normal = |text: &str| {
-        let text: String =
-            text.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect();
+        let text: String = text
+            .chars()
+            .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' })
+            .collect();
         text.trim_matches('-').to_owned()
     };
     let name = match service.stack() {
@@ -122,7 +124,8 @@ fn services(
         }
     }
     // A container whose routers all lead elsewhere (`api@internal`, `x@file`) needs no port of its own.
-    let needs_own = drafts.routers().next().is_none() || drafts.routers().any(|(_, draft)| draft.needs_own_service());
+    let needs_own =
+        drafts.routers().next().is_none() || drafts.routers().any(|(_, draft)| draft.needs_own_service());
     if drafts.services().next().is_none() && needs_own {
         match (ports.iter().min(), default_service_name(service)) {
             (Some(port), Some(name)) => {

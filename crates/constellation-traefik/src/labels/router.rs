@@ -24,7 +24,12 @@ pub(super) struct Context<'a> {
 }
 
 /// The router; `None` where anything that it says cannot be kept, which is then among the problems.
-pub(super) fn build(name: &RouteName, draft: &Draft, context: &Context<'_>, problems: &mut Problems) -> Built {
+pub(super) fn build(
+    name: &RouteName,
+    draft: &Draft,
+    context: &Context<'_>,
+    problems: &mut Problems,
+) -> Built {
     let mut router = HttpRouter::default();
     let mut whole = true;
     for (path, field) in &draft.fields {
@@ -38,7 +43,9 @@ pub(super) fn build(name: &RouteName, draft: &Draft, context: &Context<'_>, prob
         known.unwrap_or_else(|| format!("traefik.http.routers.{name}.{field}"))
     };
     match lists(draft) {
-        Ok((entry_points, middlewares)) => (router.entry_points, router.middlewares) = (entry_points, middlewares),
+        Ok((entry_points, middlewares)) => {
+            (router.entry_points, router.middlewares) = (entry_points, middlewares);
+        }
         Err((field, reason)) => {
             problems.invalid(&label(field), format!("{reason}; the router `{name}` is left out"));
             whole = false;
@@ -95,12 +102,14 @@ fn read(router: &mut HttpRouter, path: &str, field: &Field, problems: &mut Probl
             router.tls.get_or_insert_with(RouterTls::default).cert_resolver = Some(value::reference(text)?);
         }
         "tls.options" => {
-            let options = if text.trim() == "default" { Ok("default".to_owned()) } else { value::foreign(text) };
+            let options =
+                if text.trim() == "default" { Ok("default".to_owned()) } else { value::foreign(text) };
             router.tls.get_or_insert_with(RouterTls::default).options = Some(options?);
         }
         "tls.domains" => {
             router.tls.get_or_insert_with(RouterTls::default);
-            problems.not_yet(&field.label, "certificates for other names than the rule's are not supported yet");
+            problems
+                .not_yet(&field.label, "certificates for other names than the rule's are not supported yet");
         }
         "rulesyntax" => {
             if !matches!(text.trim(), "" | "v3" | "default") {
@@ -136,7 +145,9 @@ fn destination(wanted: &str, services: &BTreeMap<RouteName, HttpService>) -> Res
         return match (only_service(services), services.len()) {
             (Some(only), _) => Ok(only.as_str().to_owned()),
             (None, 0) => Err("there is no service for it".to_owned()),
-            (None, count) => Err(format!("the container has {count} services; say which of them it leads to")),
+            (None, count) => {
+                Err(format!("the container has {count} services; say which of them it leads to"))
+            }
         };
     }
     if wanted.contains('@') {
@@ -144,6 +155,8 @@ fn destination(wanted: &str, services: &BTreeMap<RouteName, HttpService>) -> Res
     }
     match own_service(services, wanted) {
         Some(own) => Ok(own.as_str().to_owned()),
-        None => Err(format!("this container has no service `{wanted}`; one of another provider is `{wanted}@file`")),
+        None => Err(format!(
+            "this container has no service `{wanted}`; one of another provider is `{wanted}@file`"
+        )),
     }
 }

@@ -40,7 +40,8 @@ impl OwnLabels {
                 "off" => Failover::Off,
                 other => {
                     // Whoever writes this label has a reason to want less than the default.
-                    let text = format!("`{}` is neither safe nor off; it is taken for off", value::short(other));
+                    let text =
+                        format!("`{}` is neither safe nor off; it is taken for off", value::short(other));
                     problems.invalid(&field.label, text);
                     Failover::Off
                 }
@@ -77,7 +78,8 @@ pub(super) fn build(
     for (path, field) in &draft.fields {
         let vital = matches!(path.as_str(), "server.port" | "server.scheme" | "serverstransport");
         if let Err(reason) = read(&mut service, &mut reading, path, field, problems) {
-            let follows = if vital { format!("the service `{name}` is left out") } else { "it is ignored".to_owned() };
+            let follows =
+                if vital { format!("the service `{name}` is left out") } else { "it is ignored".to_owned() };
             problems.invalid(&field.label, format!("{reason}; {follows}"));
             reachable &= !vital;
         }
@@ -86,14 +88,18 @@ pub(super) fn build(
         let complete = check.path.starts_with('/') || check.mode.as_deref() == Some("grpc");
         if !complete {
             let label = format!("traefik.http.services.{name}.loadbalancer.healthcheck.path");
-            problems.invalid(&label, "a health check needs a path that begins with `/`; there is no health check");
+            problems.invalid(
+                &label,
+                "a health check needs a path that begins with `/`; there is no health check",
+            );
         }
         complete
     });
     let Some(port) = reading.port.or_else(|| ports.iter().min().copied()) else {
         if reachable {
             let label = format!("traefik.http.services.{name}.loadbalancer.server.port");
-            let text = format!("no port is given and the container exposes none; the service `{name}` is left out");
+            let text =
+                format!("no port is given and the container exposes none; the service `{name}` is left out");
             problems.invalid(&label, text);
         }
         return None;
@@ -129,10 +135,20 @@ fn read(
         }
         path => {
             if let Some(option) = path.strip_prefix("sticky.cookie.") {
-                return cookie(service.sticky.get_or_insert_with(StickyCookie::default), option, field, problems);
+                return cookie(
+                    service.sticky.get_or_insert_with(StickyCookie::default),
+                    option,
+                    field,
+                    problems,
+                );
             }
             if let Some(option) = path.strip_prefix("healthcheck.") {
-                return health(reading.check.get_or_insert_with(HttpHealthCheck::default), option, field, problems);
+                return health(
+                    reading.check.get_or_insert_with(HttpHealthCheck::default),
+                    option,
+                    field,
+                    problems,
+                );
             }
             let known = ["server.url", "server.weight", "server.preservepath", "strategy"].contains(&path)
                 || path.starts_with("responseforwarding.")
@@ -152,7 +168,12 @@ fn unknown(field: &Field, problems: &mut Problems) {
     problems.push(&field.label, LabelProblemKind::Unknown, text);
 }
 
-fn cookie(cookie: &mut StickyCookie, option: &str, field: &Field, problems: &mut Problems) -> Result<(), String> {
+fn cookie(
+    cookie: &mut StickyCookie,
+    option: &str,
+    field: &Field,
+    problems: &mut Problems,
+) -> Result<(), String> {
     let text = field.value.as_str();
     match option {
         "name" => cookie.name = Some(value::reference(text)?),
@@ -173,7 +194,12 @@ fn cookie(cookie: &mut StickyCookie, option: &str, field: &Field, problems: &mut
     Ok(())
 }
 
-fn health(check: &mut HttpHealthCheck, option: &str, field: &Field, problems: &mut Problems) -> Result<(), String> {
+fn health(
+    check: &mut HttpHealthCheck,
+    option: &str,
+    field: &Field,
+    problems: &mut Problems,
+) -> Result<(), String> {
     let text = field.value.as_str();
     let positive = |text: &str| match value::duration(text)? {
         Duration::ZERO => Err("it must be more than nothing".to_owned()),

@@ -119,7 +119,11 @@ fn lists_may_be_written_item_by_item() {
 #[test]
 fn our_own_labels_reach_every_load_balancer() {
     let set = set(
-        &["constellation.response-timeout=2s", "constellation.failover=off", "constellation.generated-routes=false"],
+        &[
+            "constellation.response-timeout=2s",
+            "constellation.failover=off",
+            "constellation.generated-routes=false",
+        ],
         &[80],
     );
     let service = service(&set, "web-app-shop");
@@ -180,14 +184,15 @@ fn a_value_that_is_too_long_to_read_takes_its_router_with_it() {
 #[test]
 fn a_wrong_port_leaves_out_the_service_and_what_leads_to_it() {
     let parsed = read(
-        &[
-            "traefik.http.routers.a.rule=Host(`a`)",
-            "traefik.http.services.a.loadbalancer.server.port=http",
-        ],
+        &["traefik.http.routers.a.rule=Host(`a`)", "traefik.http.services.a.loadbalancer.server.port=http"],
         &[80],
     );
     assert_eq!(parsed.routes, None);
-    assert!(texts(&parsed).contains("`http` is not a port; the service `a` is left out"), "{}", texts(&parsed));
+    assert!(
+        texts(&parsed).contains("`http` is not a port; the service `a` is left out"),
+        "{}",
+        texts(&parsed)
+    );
     assert!(texts(&parsed).contains("there is no service for it"), "{}", texts(&parsed));
 }
 
@@ -215,10 +220,8 @@ fn a_container_without_any_port_says_what_to_write() {
 
 #[test]
 fn a_router_that_leads_elsewhere_needs_no_port() {
-    let set = set(
-        &["traefik.http.routers.d.rule=Host(`d`)", "traefik.http.routers.d.service=api@internal"],
-        &[],
-    );
+    let set =
+        set(&["traefik.http.routers.d.rule=Host(`d`)", "traefik.http.routers.d.service=api@internal"], &[]);
     assert_eq!(router(&set, "d").service, "api@internal");
     assert!(set.services.is_empty());
 }

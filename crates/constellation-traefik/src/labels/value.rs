@@ -50,7 +50,9 @@ pub(super) fn reference(text: &str) -> Result<String, String> {
 pub(super) fn foreign(text: &str) -> Result<String, String> {
     let name = reference(text)?;
     match name.split_once('@') {
-        Some((name_part, provider)) if !name_part.is_empty() && !provider.is_empty() && !provider.contains('@') => {
+        Some((name_part, provider))
+            if !name_part.is_empty() && !provider.is_empty() && !provider.contains('@') =>
+        {
             Ok(name)
         }
         _ => Err(format!(
@@ -144,8 +146,17 @@ mod tests {
     #[test]
     fn durations_are_read_as_go_reads_them() {
         for (text, millis) in [
-            ("30", 30_000), ("0", 0), ("500ms", 500), ("1.5s", 1500), ("1m30s", 90_000), ("2h", 7_200_000),
-            ("+5s", 5000), (".5s", 500), ("1.s", 1000), ("100us", 1), ("1h0m0.25s", 3_600_250),
+            ("30", 30_000),
+            ("0", 0),
+            ("500ms", 500),
+            ("1.5s", 1500),
+            ("1m30s", 90_000),
+            ("2h", 7_200_000),
+            ("+5s", 5000),
+            (".5s", 500),
+            ("1.s", 1000),
+            ("100us", 1),
+            ("1h0m0.25s", 3_600_250),
         ] {
             assert_eq!(duration(text), Ok(Duration::from_millis(millis)), "{text}");
         }

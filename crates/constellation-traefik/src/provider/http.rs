@@ -73,7 +73,10 @@ pub(super) async fn serve(
         while connections.try_join_next().is_some() {}
     }
     // Each was told; an answer from memory is out in less than this.
-    let _ = tokio::time::timeout(Duration::from_secs(1), async { while connections.join_next().await.is_some() {} }).await;
+    let _ = tokio::time::timeout(Duration::from_secs(1), async {
+        while connections.join_next().await.is_some() {}
+    })
+    .await;
 }
 
 async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, shutdown: CancellationToken) {

@@ -50,7 +50,9 @@ impl LastKnownGood {
     pub(super) async fn load(&self) -> Result<Option<DynamicConfig>, LastKnownGoodError> {
         let path = self.path.clone();
         let unread = |source| LastKnownGoodError::Read { path: self.path.clone(), source };
-        tokio::task::spawn_blocking(move || read(&path)).await.map_err(|join| unread(io::Error::other(join)))?
+        tokio::task::spawn_blocking(move || read(&path))
+            .await
+            .map_err(|join| unread(io::Error::other(join)))?
     }
 
     /// Writes every change, at most one each second, until the drain; then the last one.
@@ -72,7 +74,9 @@ impl LastKnownGood {
             if now.document.is_some() && now.body != kept {
                 let written = self.write_in_time(now.body.clone(), &shutdown).await;
                 match &written {
-                    Ok(()) if failing => info!(path = %self.path.display(), "routes are kept over a restart again"),
+                    Ok(()) if failing => {
+                        info!(path = %self.path.display(), "routes are kept over a restart again");
+                    }
                     Err(error) if !failing => {
                         warn!(error = error.chain(), "routes are served, but not kept over a restart");
                     }
@@ -98,7 +102,11 @@ impl LastKnownGood {
     }
 
     /// Writes; a disk that hangs does not keep the agent from ending.
-    async fn write_in_time(&self, body: Bytes, shutdown: &CancellationToken) -> Result<(), LastKnownGoodError> {
+    async fn write_in_time(
+        &self,
+        body: Bytes,
+        shutdown: &CancellationToken,
+    ) -> Result<(), LastKnownGoodError> {
         let too_late = async {
             shutdown.cancelled().await;
             tokio::time::sleep(LAST_WRITE).await;
@@ -141,7 +149,8 @@ fn read(path: &Path) -> Result<Option<DynamicConfig>, LastKnownGoodError> {
     let mut content = Vec::new();
     file.take(BYTES_MAX).read_to_end(&mut content).map_err(unread)?;
     let damaged = |what| LastKnownGoodError::Damaged { path: path_buf(), what };
-    let end = content.iter().position(|byte| *byte == b'\n').ok_or_else(|| damaged("the first line is missing"))?;
+    let end =
+        content.iter().position(|byte| *byte == b'\n').ok_or_else(|| damaged("the first line is missing"))?;
     let (first, body) = content.split_at(end + 1);
     if !first.starts_with(HEADER.as_bytes()) {
         return Err(damaged("the first line is not ours"));
@@ -156,7 +165,8 @@ fn read(path: &Path) -> Result<Option<DynamicConfig>, LastKnownGoodError> {
 }
 
 fn write(path: &Path, body: &[u8]) -> io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+    let folder =
+        path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
     fs::create_dir_all(folder)?;
     let mut beside = path.as_os_str().to_owned();
     beside.push(".new");
@@ -226,7 +236,10 @@ mod tests {
     async fn a_document_that_traefik_would_refuse_is_not_served_again() {
         let folder = tempfile::tempdir().unwrap();
         let file = file(&folder);
-        for body in [r#"{"http":{"routers":{"a":{"entryPoints":[],"service":"x","rule":"","priority":0}}}}"#, r#"{"http":{"x":1}}"#] {
+        for body in [
+            r#"{"http":{"routers":{"a":{"entryPoints":[],"service":"x","rule":"","priority":0}}}}"#,
+            r#"{"http":{"x":1}}"#,
+        ] {
             file.write(body.as_bytes().to_vec().into()).await.unwrap();
             assert!(file.load().await.is_err(), "{body}");
         }

@@ -27,11 +27,7 @@ pub use self::{
     status::{LastKnownGoodStatus, ProviderState, TraefikStatus},
 };
 use self::{last_known_good::LastKnownGood, routes::Routes, status::Polls};
-use crate::{
-    document::DynamicConfig,
-    hold_back::HoldBack,
-    render::RenderConfig,
-};
+use crate::{document::DynamicConfig, hold_back::HoldBack, render::RenderConfig};
 
 /// How the provider works.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -127,7 +123,13 @@ impl Provider {
             // Without it routes are served all the same; they are only not remembered.
             supervisor.spawn("traefik last-known-good", Early::Fine, task);
         }
-        let answers = http::serve(listener, served.subscribe(), Arc::clone(&polls), Arc::clone(&clock), supervisor.shutdown());
+        let answers = http::serve(
+            listener,
+            served.subscribe(),
+            Arc::clone(&polls),
+            Arc::clone(&clock),
+            supervisor.shutdown(),
+        );
         supervisor.spawn("traefik provider", Early::Fatal, answers);
         let hold_back = HoldBack::new(config.governor, known, clock.now(), config.grace);
         let routes = Routes { config: config.render, hold_back, view, served, state, clock };

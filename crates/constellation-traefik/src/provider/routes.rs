@@ -130,7 +130,9 @@ impl Said {
             return;
         }
         match held {
-            Some(held) => warn!(routers = held.routers, reason = ?held.reason, "routes to servers out of sight are kept"),
+            Some(held) => {
+                warn!(routers = held.routers, reason = ?held.reason, "routes to servers out of sight are kept");
+            }
             None => info!("no routes are held back any more"),
         }
         self.held = held.cloned();

@@ -41,8 +41,8 @@ use constellation_core::{
 
 use super::config::RenderConfig;
 use crate::document::{
-    Cookie, Failover, FailoverErrors, ForwardingTimeouts, GoDuration, HealthCheck, LoadBalancer, Middleware, Name, Names,
-    Retry, Server, ServersTransport, Service, Sticky, Weighted, WeightedService,
+    Cookie, Failover, FailoverErrors, ForwardingTimeouts, GoDuration, HealthCheck, LoadBalancer, Middleware,
+    Name, Names, Retry, Server, ServersTransport, Service, Sticky, Weighted, WeightedService,
 };
 
 /// The middleware that tries again what no server has received.

@@ -51,9 +51,15 @@ impl<'a> Claims<'a> {
         entry_points: &[Name],
         by: Holder<'a>,
     ) -> Result<(), Holder<'a>> {
-        let ground =
-            |entry_point: &Name| Ground { rule: rule.to_owned(), priority, tls, entry_point: entry_point.clone() };
-        if let Some(holder) = entry_points.iter().find_map(|entry_point| self.grounds.get(&ground(entry_point))) {
+        let ground = |entry_point: &Name| Ground {
+            rule: rule.to_owned(),
+            priority,
+            tls,
+            entry_point: entry_point.clone(),
+        };
+        if let Some(holder) =
+            entry_points.iter().find_map(|entry_point| self.grounds.get(&ground(entry_point)))
+        {
             return Err(*holder);
         }
         self.grounds.extend(entry_points.iter().map(|entry_point| (ground(entry_point), by)));

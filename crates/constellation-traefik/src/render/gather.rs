@@ -82,5 +82,7 @@ fn counting_routes<'a>(candidates: &[Candidate<'a>]) -> Option<(&'a Instance, &'
         let Candidate { node, instance, live, routable } = **candidate;
         Reverse((routable, live, instance.since, &node.name, &instance.id))
     });
-    newest.into_iter().find_map(|candidate| Some((candidate.instance, candidate.node.routes_of(candidate.instance)?)))
+    newest
+        .into_iter()
+        .find_map(|candidate| Some((candidate.instance, candidate.node.routes_of(candidate.instance)?)))
 }

@@ -31,11 +31,13 @@ impl<'a> Rendering<'a> {
         };
         let label = service.id.host_label();
         self.host(placed, &label, None, &middlewares, |_| balancer.lead.clone());
-        let mut nodes: Vec<&'a NodeName> = service.candidates.iter().map(|candidate| &candidate.node.name).collect();
+        let mut nodes: Vec<&'a NodeName> =
+            service.candidates.iter().map(|candidate| &candidate.node.name).collect();
         nodes.dedup();
         for node in nodes {
-            self.host(placed, &label, Some(node), &middlewares, |this| {
-                Lead::One { service: this.on_node(name.as_str(), balancer, node), retry: false }
+            self.host(placed, &label, Some(node), &middlewares, |this| Lead::One {
+                service: this.on_node(name.as_str(), balancer, node),
+                retry: false,
             });
         }
     }

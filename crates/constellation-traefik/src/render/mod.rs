@@ -24,7 +24,10 @@ mod routers;
 
 use std::{collections::BTreeMap, fmt::Write, net::SocketAddr};
 
-use constellation_core::{ClusterView, RouteName, ServiceId, route::{HttpService, Scheme}};
+use constellation_core::{
+    ClusterView, RouteName, ServiceId,
+    route::{HttpService, Scheme},
+};
 
 use self::{
     balance::{Lead, Made, RETRY, Target, balance},
@@ -88,10 +91,15 @@ impl<'a> Rendering<'a> {
     fn new(config: &'a RenderConfig, services: &[Gathered<'_>]) -> Self {
         // Three services and two routers for each instance, which is what most need.
         let instances: usize = services.iter().map(|service| service.candidates.len()).sum();
-        let mut entry_points: Names =
-            config.entry_points.iter().filter(|name| !name.is_empty()).map(|name| name.as_str().into()).collect();
+        let mut entry_points: Names = config
+            .entry_points
+            .iter()
+            .filter(|name| !name.is_empty())
+            .map(|name| name.as_str().into())
+            .collect();
         if entry_points.is_empty() {
-            entry_points = RenderConfig::default().entry_points.iter().map(|name| name.as_str().into()).collect();
+            entry_points =
+                RenderConfig::default().entry_points.iter().map(|name| name.as_str().into()).collect();
         }
         Self {
             config,
@@ -113,8 +121,15 @@ impl<'a> Rendering<'a> {
         let mut balancers = BTreeMap::new();
         for (name, spec) in &service.routes.services {
             if let Err(holder) = self.claims.service(name, service.id) {
-                let text = format!("the older service {holder} has a load balancer of this name; this one is left out");
-                self.problem(service.id, RouteProblemKind::Contested, format!("load balancer `{name}`"), text);
+                let text = format!(
+                    "the older service {holder} has a load balancer of this name; this one is left out"
+                );
+                self.problem(
+                    service.id,
+                    RouteProblemKind::Contested,
+                    format!("load balancer `{name}`"),
+                    text,
+                );
                 continue;
             }
             if let Some(transport) = spec.servers_transport.as_ref().filter(|name| !is_foreign(name)) {
@@ -147,7 +162,12 @@ impl<'a> Rendering<'a> {
                     "instance {} on {} is healthy, but its port {} is not one that other nodes reach",
                     candidate.instance.id, candidate.node.name, own.port
                 );
-                self.problem(service.id, RouteProblemKind::Unreachable, format!("load balancer `{name}`"), text);
+                self.problem(
+                    service.id,
+                    RouteProblemKind::Unreachable,
+                    format!("load balancer `{name}`"),
+                    text,
+                );
                 continue;
             };
             let url = url(own.scheme, address);

@@ -69,14 +69,15 @@ impl<'a> Rendering<'a> {
         let tls = router.tls.as_ref().map(|tls| {
             Box::new(Tls { cert_resolver: tls.cert_resolver.clone(), options: tls.options.clone() })
         });
-        let named = router.entry_points.iter().filter(|name| !name.is_empty()).map(|name| name.as_str().into());
+        let named =
+            router.entry_points.iter().filter(|name| !name.is_empty()).map(|name| name.as_str().into());
         let mut entry_points: Names = named.collect();
         if entry_points.is_empty() {
             entry_points = Arc::clone(&self.entry_points);
         }
-        self.claims.router(name, placed.service.id).map_err(|holder| {
-            contested(format!("the older service {holder} has a router of this name"))
-        })?;
+        self.claims
+            .router(name, placed.service.id)
+            .map_err(|holder| contested(format!("the older service {holder} has a router of this name")))?;
         let printed = rule.to_string();
         let claimant = (placed.service.id, name);
         let claim = self.claims.ground(&printed, priority, tls.is_some(), &entry_points, claimant);

@@ -31,7 +31,9 @@ pub enum RuleFault {
     #[error("the value that begins here does not end; close it with {0}")]
     Unclosed(char),
     /// A quoted value has an escape that is none.
-    #[error("this escape is none that a quoted value may have; put the value in backticks to have it as it is")]
+    #[error(
+        "this escape is none that a quoted value may have; put the value in backticks to have it as it is"
+    )]
     Escape,
     /// Another piece was due.
     #[error("found {found} where {expected} is due")]

@@ -66,7 +66,8 @@ pub(super) fn tokens(text: &str) -> Result<Vec<(usize, Token<'_>)>, RuleError> {
                 (Token::Value(kept), length)
             }
             [b'"', ..] => {
-                let (value, length) = quoted(rest).map_err(|(byte, fault)| fault_at(text, at + byte, fault))?;
+                let (value, length) =
+                    quoted(rest).map_err(|(byte, fault)| fault_at(text, at + byte, fault))?;
                 (Token::Value(value.into()), length)
             }
             [first, ..] if first.is_ascii_alphabetic() => {

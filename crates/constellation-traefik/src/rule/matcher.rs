@@ -82,7 +82,9 @@ impl MatcherKind {
     const fn arity(self) -> (&'static [usize], &'static str) {
         match self {
             Self::Header | Self::HeaderRegexp => (&[2], "two values, a header and what it must be"),
-            Self::Query | Self::QueryRegexp => (&[1, 2], "one or two values, a parameter and what it must be"),
+            Self::Query | Self::QueryRegexp => {
+                (&[1, 2], "one or two values, a parameter and what it must be")
+            }
             _ => (&[1], "one value (join several matchers by `||`)"),
         }
     }
@@ -120,7 +122,9 @@ impl Matcher {
             MatcherKind::HeaderRegexp | MatcherKind::PathRegexp => regex::check(judged),
             MatcherKind::QueryRegexp if arguments.len() == 2 => regex::check(judged),
             MatcherKind::Path | MatcherKind::PathPrefix => path(judged),
-            MatcherKind::Header | MatcherKind::Method | MatcherKind::Query | MatcherKind::QueryRegexp => Ok(()),
+            MatcherKind::Header | MatcherKind::Method | MatcherKind::Query | MatcherKind::QueryRegexp => {
+                Ok(())
+            }
         };
         let named = match kind {
             MatcherKind::Method | MatcherKind::Header | MatcherKind::HeaderRegexp => {

@@ -100,7 +100,9 @@ impl<'t> Parser<'t> {
         }
         let mut arguments = Vec::with_capacity(2);
         while !self.takes(&Token::Close) {
-            let Token::Value(value) = self.peek() else { return Err(self.unexpected("a value in backticks")) };
+            let Token::Value(value) = self.peek() else {
+                return Err(self.unexpected("a value in backticks"));
+            };
             arguments.push(value.clone().into_owned());
             self.next += 1;
             if !self.takes(&Token::Comma) && *self.peek() != Token::Close {

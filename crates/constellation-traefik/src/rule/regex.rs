@@ -4,7 +4,9 @@
 //! does not is refused here as well.
 
 use regex_syntax::{
-    ast::{self, AssertionKind, Ast, Flag, FlagsItemKind, HexLiteralKind, LiteralKind, RepetitionRange, Visitor},
+    ast::{
+        self, AssertionKind, Ast, Flag, FlagsItemKind, HexLiteralKind, LiteralKind, RepetitionRange, Visitor,
+    },
     hir::translate::Translator,
 };
 

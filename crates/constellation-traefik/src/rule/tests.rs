@@ -22,8 +22,14 @@ fn rules_as_people_write_them_are_understood() {
         ("((Host(`a`) && Host(`b`)) && Host(`c`))", "Host(`a`) && Host(`b`) && Host(`c`)"),
         ("!(Host(`a`) || Method(`get`))", "!(Host(`a`) || Method(`GET`))"),
         ("!!Host(`a`)", "!!Host(`a`)"),
-        ("Header(`X-A`, `b`) && HeaderRegexp(`X-A`,`^b`,)", "Header(`X-A`, `b`) && HeaderRegexp(`X-A`, `^b`)"),
-        ("Query(`a`) && Query(`a`, `1`) && QueryRegexp(`a`, `^1`)", "Query(`a`) && Query(`a`, `1`) && QueryRegexp(`a`, `^1`)"),
+        (
+            "Header(`X-A`, `b`) && HeaderRegexp(`X-A`,`^b`,)",
+            "Header(`X-A`, `b`) && HeaderRegexp(`X-A`, `^b`)",
+        ),
+        (
+            "Query(`a`) && Query(`a`, `1`) && QueryRegexp(`a`, `^1`)",
+            "Query(`a`) && Query(`a`, `1`) && QueryRegexp(`a`, `^1`)",
+        ),
         ("ClientIP(`192.0.2.0/24`) || ClientIP(`::1`)", "ClientIP(`192.0.2.0/24`) || ClientIP(`::1`)"),
         ("Path(\"/a`b\\n\\\"\")", "Path(\"/a`b\\u000a\\\"\")"),
         ("Path(\"/\\x41\\101\\u00e4\\U0001F600\")", "Path(`/AAä😀`)"),
@@ -40,12 +46,21 @@ fn a_refusal_says_where_and_what_would_be_right() {
         ("Host(`a`) Host(`b`)", "at character 11: found `Host` where `&&`, `||` or the end is due"),
         ("Host(a)", "at character 6: found `a` where a value in backticks is due"),
         ("Host(`a)", "at character 6: the value that begins here does not end; close it with `"),
-        ("Host(`a`, `b`)", "at character 1: Host takes one value (join several matchers by `||`), here are 2"),
+        (
+            "Host(`a`, `b`)",
+            "at character 1: Host takes one value (join several matchers by `||`), here are 2",
+        ),
         ("Header(`a`)", "at character 1: Header takes two values, a header and what it must be, here are 1"),
-        ("Host(`a`) && PathPrefix(`x`)", "at character 14: PathPrefix cannot have the value `x`: a path begins with `/`"),
+        (
+            "Host(`a`) && PathPrefix(`x`)",
+            "at character 14: PathPrefix cannot have the value `x`: a path begins with `/`",
+        ),
         ("Host(`a`) & Host(`b`)", "at character 11: `&` has no meaning here"),
         ("(Host(`a`)", "at character 11: found the end where `)`, `&&` or `||` is due"),
-        ("Headers(`a`, `b`)", "at character 1: there is no matcher `Headers`; the matchers are ClientIP, Host,"),
+        (
+            "Headers(`a`, `b`)",
+            "at character 1: there is no matcher `Headers`; the matchers are ClientIP, Host,",
+        ),
         ("Host(`ä`)", "only ASCII is allowed"),
         ("Host(`https://a`)", "without scheme and path"),
         ("ClientIP(`192.0.2.0/33`)", "an address or a range is due"),
@@ -73,18 +88,26 @@ fn what_is_too_long_or_too_deep_is_refused_without_effort() {
 fn any_matcher() -> impl Strategy<Value = Rule> {
     let texts = prop_oneof!["[a-z.]{1,12}", "/[ -~]{0,10}", "/\\PC{0,6}"];
     let kind = prop_oneof![
-        Just(MatcherKind::Host), Just(MatcherKind::Path), Just(MatcherKind::PathPrefix), Just(MatcherKind::Query),
-        Just(MatcherKind::Header), Just(MatcherKind::Method), Just(MatcherKind::PathRegexp),
+        Just(MatcherKind::Host),
+        Just(MatcherKind::Path),
+        Just(MatcherKind::PathPrefix),
+        Just(MatcherKind::Query),
+        Just(MatcherKind::Header),
+        Just(MatcherKind::Method),
+        Just(MatcherKind::PathRegexp),
     ];
-    (kind, texts, "[ -~\n\t`\"]{0,8}").prop_filter_map("a value that Traefik takes", |(kind, first, second)| {
-        let arguments = match kind {
-            MatcherKind::Header => vec!["X-Header".to_owned(), second],
-            MatcherKind::Method => vec!["GET".to_owned()],
-            MatcherKind::Query => vec![first, second],
-            _ => vec![first],
-        };
-        Matcher::checked(kind, arguments).ok().map(Rule::Matcher)
-    })
+    (kind, texts, "[ -~\n\t`\"]{0,8}").prop_filter_map(
+        "a value that Traefik takes",
+        |(kind, first, second)| {
+            let arguments = match kind {
+                MatcherKind::Header => vec!["X-Header".to_owned(), second],
+                MatcherKind::Method => vec!["GET".to_owned()],
+                MatcherKind::Query => vec![first, second],
+                _ => vec![first],
+            };
+            Matcher::checked(kind, arguments).ok().map(Rule::Matcher)
+        },
+    )
 }
 
 fn any_rule() -> impl Strategy<Value = Rule> {

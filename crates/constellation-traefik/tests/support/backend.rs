@@ -79,7 +79,8 @@ async fn converse(stream: TcpStream, name: &'static str, (behaviour, asked): Sha
             Behaviour::IsSilent => return std::future::pending().await,
             Behaviour::Answers => {}
         }
-        let status = line.split("/status/").nth(1).map_or("200", |rest| rest.split(' ').next().unwrap_or("200"));
+        let status =
+            line.split("/status/").nth(1).map_or("200", |rest| rest.split(' ').next().unwrap_or("200"));
         let answer = format!("HTTP/1.1 {status} X\r\nContent-Length: {}\r\n\r\n", name.len());
         let body = if line.starts_with("HEAD") { "" } else { name };
         if stream.write_all(format!("{answer}{body}").as_bytes()).await.is_err() {

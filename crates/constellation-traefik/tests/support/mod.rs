@@ -7,7 +7,8 @@ mod traefik;
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use constellation_core::{
-    ClusterView, Endpoint, Generation, Health, Incarnation, Instance, NodeFacts, Protocol, RouteSet, WallTime,
+    ClusterView, Endpoint, Generation, Health, Incarnation, Instance, NodeFacts, Protocol, RouteSet,
+    WallTime,
     route::{HttpRouter, HttpService},
     view::NodeView,
 };
@@ -82,7 +83,14 @@ pub(crate) struct Answer {
 }
 
 /// One request on a connection of its own; status 0 where there was no answer in time.
-pub(crate) async fn ask(to: SocketAddr, method: &str, host: &str, path: &str, headers: &str, body: &str) -> Answer {
+pub(crate) async fn ask(
+    to: SocketAddr,
+    method: &str,
+    host: &str,
+    path: &str,
+    headers: &str,
+    body: &str,
+) -> Answer {
     let request = format!(
         "{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Length: {}\r\n{headers}\r\n{body}",
         body.len()

@@ -72,7 +72,8 @@ impl Traefik {
     pub(crate) async fn has(&self, kind: &str) -> Vec<(String, String)> {
         let answer = self.api(&format!("/api/http/{kind}?per_page=1000")).await;
         let body = unchunked(&answer);
-        let all: Vec<serde_json::Value> = serde_json::from_str(&body).unwrap_or_else(|e| panic!("{e}: {body}"));
+        let all: Vec<serde_json::Value> =
+            serde_json::from_str(&body).unwrap_or_else(|e| panic!("{e}: {body}"));
         let text = |value: &serde_json::Value, key: &str| value[key].as_str().unwrap_or_default().to_owned();
         let mut ours: Vec<(String, String)> = all
             .iter()
@@ -86,7 +87,8 @@ impl Traefik {
     /// The errors in its log, and the warnings about what it was told; not those about its own command line.
     pub(crate) fn complaints(&self) -> Vec<String> {
         let log = std::fs::read_to_string(&self.log).unwrap_or_default();
-        let about_us = |line: &&str| ["providerName", "routerName", "serviceName"].iter().any(|key| line.contains(key));
+        let about_us =
+            |line: &&str| ["providerName", "routerName", "serviceName"].iter().any(|key| line.contains(key));
         let bad = |line: &&str| {
             line.contains("\"level\":\"error\"") || (line.contains("\"level\":\"warn\"") && about_us(line))
         };
@@ -130,8 +132,10 @@ impl Stack {
         let (views, receiver) = watch::channel(first);
         let supervisor = Supervisor::new();
         let render = RenderConfig { domain: "example.org".parse().ok(), ..RenderConfig::default() };
-        let config = ProviderConfig { listen: ([127, 0, 0, 1], 0).into(), render, ..ProviderConfig::default() };
-        let handle = Provider::start(config, receiver, &supervisor, Arc::new(SystemClock::start())).await.unwrap();
+        let config =
+            ProviderConfig { listen: ([127, 0, 0, 1], 0).into(), render, ..ProviderConfig::default() };
+        let handle =
+            Provider::start(config, receiver, &supervisor, Arc::new(SystemClock::start())).await.unwrap();
         let traefik = Traefik::start(handle.listen()).await;
         let stack = Self { traefik, handle, views, supervisor };
         stack.settled().await;
@@ -154,12 +158,17 @@ impl Stack {
             let raw = unchunked(&self.traefik.api("/api/rawdata").await);
             let Ok(raw) = serde_json::from_str::<serde_json::Value>(&raw) else { return false };
             let count = |kind: &str| {
-                raw[kind].as_object().map_or(0, |all| all.keys().filter(|name| name.ends_with("@http")).count())
+                raw[kind]
+                    .as_object()
+                    .map_or(0, |all| all.keys().filter(|name| name.ends_with("@http")).count())
             };
             let servers = |name: &str| {
-                let servers = raw["services"][format!("{name}@http")]["loadBalancer"]["servers"].as_array().cloned();
+                let servers =
+                    raw["services"][format!("{name}@http")]["loadBalancer"]["servers"].as_array().cloned();
                 let urls = servers.unwrap_or_default();
-                urls.iter().map(|server| server["url"].as_str().unwrap_or_default().to_owned()).collect::<Vec<_>>()
+                urls.iter()
+                    .map(|server| server["url"].as_str().unwrap_or_default().to_owned())
+                    .collect::<Vec<_>>()
             };
             let http = &document.http;
             count("routers") == http.routers.len()

@@ -1,122 +1,14 @@
-use std::{sync::Arc, time::Duration};
+//! What counts, rule by rule.
+
+use std::time::Duration;
 
 use constellation_core::{
-    Endpoint, Generation, Health, Incarnation, Instance, NodeFacts, Protocol, RouteSet, WallTime,
-    route::{Failover, HttpHealthCheck, HttpRouter, HttpService, RouterTls, StickyCookie},
-    view::NodeView,
+    Health::{Healthy, Starting, Stopped, Unhealthy, Unknown},
+    route::{Failover, RouterTls, StickyCookie},
 };
-use proptest::prelude::*;
 
 use super::*;
-use crate::document::{LoadBalancer, Service};
-
-/// A node with instances, and whether it is live.
-struct Node(NodeView, bool);
-
-fn node(number: u8) -> Node {
-    Node(
-        NodeView {
-            name: format!("n{number}").parse().unwrap(),
-            generation: Generation(1),
-            facts: NodeFacts::at([10, 0, 0, number].into()),
-            instances: BTreeMap::new(),
-            routes: BTreeMap::new(),
-        },
-        true,
-    )
-}
-
-impl Node {
-    fn with(mut self, id: &str, service: &str, health: Health, since: u64, set: &RouteSet) -> Self {
-        let number = self.0.name.as_str().trim_start_matches('n').parse::<u8>().unwrap();
-        let host_port = 40_000 + u16::try_from(self.0.instances.len()).unwrap();
-        let instance = Instance {
-            id: id.parse().unwrap(),
-            service: service.parse().unwrap(),
-            health,
-            since: WallTime(since),
-            endpoints: vec![Endpoint {
-                port: 80,
-                protocol: Protocol::Tcp,
-                address: ([10, 0, 0, number], host_port).into(),
-            }],
-            networks: vec![],
-            routes: Some(set.id()),
-            definition: None,
-        };
-        self.0.routes.insert(set.id(), Arc::new(set.clone()));
-        self.0.instances.insert(instance.id.clone(), instance);
-        self
-    }
-
-    fn lost(mut self) -> Self {
-        self.1 = false;
-        self
-    }
-
-    fn cordoned(mut self) -> Self {
-        self.0.facts.cordoned = true;
-        self
-    }
-}
-
-fn view(nodes: Vec<Node>) -> ClusterView {
-    let incarnations = nodes.into_iter().map(|Node(node, live)| Incarnation { node: Arc::new(node), live });
-    ClusterView::derive("n1".parse().unwrap(), 1, incarnations)
-}
-
-/// A set with one load balancer and a router to it for each rule.
-fn routes(service: &str, rules: &[&str]) -> RouteSet {
-    let mut set = RouteSet::default();
-    set.services.insert(service.parse().unwrap(), HttpService::to_port(80));
-    set.generated = service.parse().ok();
-    for (index, rule) in rules.iter().enumerate() {
-        let name = if index == 0 { service.to_owned() } else { format!("{service}-{index}") };
-        let router = HttpRouter { rule: (*rule).to_owned(), service: service.to_owned(), ..HttpRouter::default() };
-        set.routers.insert(name.parse().unwrap(), router);
-    }
-    set
-}
-
-fn with_service(mut set: RouteSet, change: impl Fn(&mut HttpService)) -> RouteSet {
-    set.services.values_mut().for_each(change);
-    set
-}
-
-fn under_domain() -> RenderConfig {
-    RenderConfig { domain: "example.org".parse().ok(), ..RenderConfig::default() }
-}
-
-fn rendered(nodes: Vec<Node>, config: &RenderConfig) -> Rendered {
-    let rendered = render(&view(nodes), config);
-    rendered.document.validate().unwrap();
-    rendered
-}
-
-fn document(nodes: Vec<Node>) -> DynamicConfig {
-    let rendered = rendered(nodes, &RenderConfig::default());
-    assert_eq!(rendered.problems, []);
-    rendered.document
-}
-
-fn balancer<'d>(document: &'d DynamicConfig, name: &str) -> &'d LoadBalancer {
-    let service = document.http.services.get(name).unwrap_or_else(|| panic!("no service {name} in {document:?}"));
-    service.as_load_balancer().unwrap_or_else(|| panic!("{name} is no load balancer"))
-}
-
-fn urls(document: &DynamicConfig, name: &str) -> Vec<String> {
-    balancer(document, name).urls().map(str::to_owned).collect()
-}
-
-fn names<V>(map: &BTreeMap<Name, V>) -> Vec<&str> {
-    map.keys().map(AsRef::as_ref).collect()
-}
-
-fn texts(rendered: &Rendered) -> Vec<String> {
-    rendered.problems.iter().map(ToString::to_string).collect()
-}
-
-use Health::{Healthy, Starting, Stopped, Unhealthy, Unknown};
+use crate::document::Service;
 
 #[test]
 fn nothing_to_route_is_an_empty_document() {
@@ -186,7 +78,9 @@ fn with_two_servers_safe_methods_fail_over_and_the_others_try_again_what_nobody_
         names(&document.http.services),
         ["web", "web~failover", "web~n1", "web~n1~failover", "web~n2", "web~n2~failover"]
     );
-    let Service::Failover(pair) = &document.http.services["web~n2~failover"] else { panic!("a failover is due") };
+    let Service::Failover(pair) = &document.http.services["web~n2~failover"] else {
+        panic!("a failover is due")
+    };
     assert_eq!((pair.service.as_ref(), pair.fallback.as_ref()), ("web~n2", "web~n1"));
 }
 
@@ -208,7 +102,10 @@ fn a_server_is_stood_in_for_by_one_of_another_node_where_there_is_one() {
         }
     }
     assert_eq!(pairs, 3);
-    assert!(document.http.services.contains_key("web~n1~a"), "several on one node are told apart by instance");
+    assert!(
+        document.http.services.contains_key("web~n1~a"),
+        "several on one node are told apart by instance"
+    );
 }
 
 #[test]
@@ -282,8 +179,10 @@ fn a_healthy_instance_that_others_cannot_reach_is_named() {
     let rendered = rendered(vec![node(1).with("a", "web", Healthy, 1, &web)], &RenderConfig::default());
     assert_eq!(
         texts(&rendered),
-        ["service web: load balancer `web`: instance a on n1 is healthy, but its port 9999 is not one that other nodes \
-          reach"]
+        [
+            "service web: load balancer `web`: instance a on n1 is healthy, but its port 9999 is not one that other nodes \
+          reach"
+        ]
     );
 }
 
@@ -316,7 +215,10 @@ fn of_two_services_the_older_keeps_what_both_claim_and_the_younger_is_named() {
 fn what_is_only_remembered_of_a_lost_node_yields_to_what_lives() {
     let (old, young) = (routes("web", &["Host(`a`)"]), routes("web", &["Host(`b`)"]));
     let rendered = rendered(
-        vec![node(1).with("a", "new/web", Healthy, 9, &young), node(2).with("b", "old/web", Healthy, 1, &old).lost()],
+        vec![
+            node(1).with("a", "new/web", Healthy, 9, &young),
+            node(2).with("b", "old/web", Healthy, 1, &old).lost(),
+        ],
         &RenderConfig::default(),
     );
     assert_eq!(rendered.document.http.routers["web"].rule, "Host(`b`)");
@@ -343,7 +245,9 @@ fn under_a_domain_every_service_has_a_name_and_one_for_each_of_its_nodes() {
 
 #[test]
 fn without_a_domain_nothing_is_generated() {
-    assert!(document(vec![node(1).with("a", "web", Healthy, 1, &routes("web", &[]))]).http.routers.is_empty());
+    assert!(
+        document(vec![node(1).with("a", "web", Healthy, 1, &routes("web", &[]))]).http.routers.is_empty()
+    );
 }
 
 #[test]
@@ -378,133 +282,34 @@ fn a_generated_route_passes_through_what_guards_the_written_ones() {
 fn two_services_of_one_name_share_no_host() {
     let (old, young) = (routes("web-shop", &[]), routes("web-blog", &[]));
     let rendered = rendered(
-        vec![node(1).with("a", "shop/web", Healthy, 1, &old), node(2).with("b", "blog/web", Healthy, 2, &young)],
+        vec![
+            node(1).with("a", "shop/web", Healthy, 1, &old),
+            node(2).with("b", "blog/web", Healthy, 2, &young),
+        ],
         &under_domain(),
     );
     assert_eq!(rendered.document.http.routers["generated~web.example.org"].service.as_ref(), "web-shop");
     assert_eq!(
         texts(&rendered),
-        ["service blog/web: host `web.example.org`: the older service shop/web is served under this name; no route is \
-          generated"]
+        [
+            "service blog/web: host `web.example.org`: the older service shop/web is served under this name; no route is \
+          generated"
+        ]
     );
 }
 
 #[test]
 fn a_response_timeout_gives_a_transport_of_its_own_and_a_foreign_transport_replaces_it() {
     let web = routes("web", &["Host(`a`)"]);
-    let limited = with_service(web.clone(), |service| service.response_timeout = Some(Duration::from_secs(2)));
-    let foreign = with_service(web.clone(), |service| service.servers_transport = Some("mtls@file".to_owned()));
+    let limited =
+        with_service(web.clone(), |service| service.response_timeout = Some(Duration::from_secs(2)));
+    let foreign =
+        with_service(web.clone(), |service| service.servers_transport = Some("mtls@file".to_owned()));
     for (set, name, made) in
         [(&web, "~transport", true), (&limited, "~transport~2000ms", true), (&foreign, "mtls@file", false)]
     {
         let document = document(vec![node(1).with("a", "web", Healthy, 1, set)]);
         assert_eq!(balancer(&document, "web").servers_transport.as_deref(), Some(name));
         assert_eq!(document.http.servers_transports.contains_key(name), made);
-    }
-}
-
-fn any_set() -> impl Strategy<Value = RouteSet> {
-    let rule = prop_oneof![Just("Host(`a`)"), Just("Host(`b`) || Path(`/`)"), Just("nonsense("), Just("")];
-    let target = prop_oneof![Just("x"), Just("y"), Just("z"), Just("api@internal"), Just("")];
-    let lists = || proptest::collection::vec(prop_oneof![Just("web"), Just("m@file"), Just("")], 0..3);
-    let priority = prop_oneof![Just(None), Just(Some(0)), any::<i64>().prop_map(Some)];
-    let router = (rule, target, lists(), lists(), priority, any::<bool>()).prop_map(
-        |(rule, service, entry_points, middlewares, priority, tls)| HttpRouter {
-            rule: rule.to_owned(),
-            service: service.to_owned(),
-            entry_points: entry_points.into_iter().map(str::to_owned).collect(),
-            middlewares: middlewares.into_iter().map(str::to_owned).collect(),
-            priority,
-            tls: tls.then(RouterTls::default),
-        },
-    );
-    let check = (any::<bool>(), 0u64..2).prop_map(|(path, millis)| HttpHealthCheck {
-        path: if path { "/" } else { "" }.to_owned(),
-        interval: Some(Duration::from_millis(millis)),
-        ..HttpHealthCheck::default()
-    });
-    let service = (
-        prop_oneof![Just(80u16), Just(0), Just(81)],
-        proptest::option::of(check),
-        any::<[bool; 3]>(),
-        proptest::option::of(prop_oneof![Just("t@file"), Just("t")]),
-    )
-        .prop_map(|(port, health_check, [sticky, off, zero], transport)| HttpService {
-            health_check,
-            sticky: sticky.then(StickyCookie::default),
-            failover: if off { Failover::Off } else { Failover::Safe },
-            response_timeout: zero.then_some(Duration::ZERO),
-            servers_transport: transport.map(str::to_owned),
-            ..HttpService::to_port(port)
-        });
-    let name = |pattern: &'static str| pattern.prop_map(|name| name.parse::<RouteName>().unwrap());
-    (
-        proptest::collection::btree_map(name("[p-r]"), router, 0..3),
-        proptest::collection::btree_map(name("[x-z]"), service, 0..3),
-        proptest::option::of(name("[x-z]")),
-    )
-        .prop_map(|(routers, services, generated)| RouteSet { routers, services, generated })
-}
-
-/// Service, health, age and routes of an instance.
-type AnyInstance = (u8, u8, u64, RouteSet);
-/// Number and instances of a node, whether it is live and whether it is cordoned.
-type AnyNode = (u8, Vec<AnyInstance>, bool, bool);
-
-fn any_nodes() -> impl Strategy<Value = Vec<AnyNode>> {
-    let instance = (0u8..4, 0u8..5, 0u64..3, any_set());
-    let node = (1u8..5, proptest::collection::vec(instance, 0..4), any::<bool>(), any::<bool>());
-    proptest::collection::vec(node, 0..5)
-}
-
-fn build(nodes: &[AnyNode]) -> Vec<Node> {
-    let mut seen = std::collections::BTreeSet::new();
-    let distinct = nodes.iter().filter(|(number, ..)| seen.insert(*number));
-    distinct
-        .map(|(number, instances, live, cordoned)| {
-            let mut built = node(*number);
-            for (index, (service, health, since, set)) in instances.iter().enumerate() {
-                let health = [Healthy, Unhealthy, Starting, Stopped, Unknown][usize::from(*health)];
-                built = built.with(&format!("i{index}"), &format!("s{service}"), health, *since, set);
-            }
-            built.1 = *live;
-            if *cordoned { built.cordoned() } else { built }
-        })
-        .collect()
-}
-
-proptest! {
-    #[test]
-    fn whatever_the_cluster_says_the_document_is_one_that_traefik_takes(nodes in any_nodes(), domain: bool, old: bool) {
-        let mut config = if domain { under_domain() } else { RenderConfig::default() };
-        config.failover_on_errors = !old;
-        let rendered = render(&view(build(&nodes)), &config);
-        prop_assert_eq!(rendered.document.validate(), Ok(()));
-        let text = String::from_utf8(rendered.document.to_bytes()).unwrap();
-        // Empty maps that Traefik takes: TLS, and the cookie of a sticky service. Every other refuses the document.
-        let bare = text.replace("\"tls\":{}", "\"tls\":1").replace("\"cookie\":{}", "\"cookie\":1");
-        prop_assert!(!bare.contains("{}") || bare == "{}", "{}", text);
-    }
-
-    #[test]
-    fn equal_views_have_equal_bytes_in_whatever_order_they_were_heard(nodes in any_nodes()) {
-        let forwards = render(&view(build(&nodes)), &under_domain());
-        let mut nodes = build(&nodes);
-        nodes.reverse();
-        let backwards = render(&view(nodes), &under_domain());
-        prop_assert_eq!(forwards.document.to_bytes(), backwards.document.to_bytes());
-        prop_assert_eq!(forwards.problems, backwards.problems);
-    }
-
-    #[test]
-    fn only_healthy_instances_of_live_nodes_are_sent_traffic(nodes in any_nodes()) {
-        let view = view(build(&nodes));
-        let rendered = render(&view, &under_domain());
-        let routable: Vec<String> = view.instances().filter(constellation_core::view::Placed::is_routable)
-            .flat_map(|placed| placed.instance.endpoints.iter().map(|endpoint| format!("http://{}", endpoint.address)))
-            .collect();
-        for url in rendered.document.server_urls() {
-            prop_assert!(routable.iter().any(|known| known == url), "{} is not routable", url);
-        }
     }
 }
