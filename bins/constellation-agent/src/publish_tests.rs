@@ -19,6 +19,7 @@ fn container() -> Container {
         id: ContainerId::new("abcdef0123456789"),
         name: "web".to_owned(),
         image: "image".to_owned(),
+        created_at_ms: Some(1),
         labels: BTreeMap::new(),
         state: ContainerState {
             run: RunState::Running,

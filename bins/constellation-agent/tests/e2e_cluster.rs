@@ -255,7 +255,9 @@ fn of_two_services_with_one_router_name_the_older_keeps_it() {
     run(&nodes[1], "younger");
     nodes[0].wait("the conflict is named", |node| node.problems().contains("front"));
     for node in &nodes {
-        assert!(node.has_rule("older.other.test") && !node.has_rule("younger.other.test"));
+        node.wait("the older has the router", |node| {
+            node.has_rule("older.other.test") && !node.has_rule("younger.other.test")
+        });
     }
 }
 

@@ -1,5 +1,5 @@
 //! An agent that watches a real Docker Engine. `cargo xtask test` says where the engine is.
-#![allow(clippy::unwrap_used, reason = "a test may")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may")]
 
 mod support;
 

@@ -104,19 +104,15 @@ pub fn router(agent: Arc<dyn Agent>) -> Router {
         .route("/v1/processes/{name}", get(inspect).delete(remove))
         .route("/v1/processes/{name}/logs", get(logs))
         .route("/v1/processes/{name}/{deed}", post(act))
-        .fallback(|| async { refuse(StatusCode::NOT_FOUND, "there is nothing at this path") })
+        .fallback(|| async { Refusal::new(StatusCode::NOT_FOUND, "there is nothing at this path") })
         .method_not_allowed_fallback(|| async {
-            refuse(StatusCode::METHOD_NOT_ALLOWED, "this path does not take that method")
+            Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "this path does not take that method")
         })
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(agent)
 }
 
 type Shared = State<Arc<dyn Agent>>;
-
-fn refuse(status: StatusCode, error: impl Into<String>) -> Response {
-    (status, Json(Failure { error: error.into() })).into_response()
-}
 
 async fn status(State(agent): Shared) -> Json<Status> {
     Json(agent.status().await)
@@ -131,11 +127,20 @@ async fn services(State(agent): Shared) -> Json<Vec<ServiceRow>> {
 }
 
 /// What keeps a request about processes from being answered.
-struct Refusal(Response);
+struct Refusal {
+    status: StatusCode,
+    error: String,
+}
+
+impl Refusal {
+    fn new(status: StatusCode, error: impl Into<String>) -> Self {
+        Self { status, error: error.into() }
+    }
+}
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        self.0
+        (self.status, Json(Failure { error: self.error })).into_response()
     }
 }
 
@@ -148,14 +153,14 @@ impl From<RuntimeError> for Refusal {
             RuntimeError::TimedOut { .. } => StatusCode::GATEWAY_TIMEOUT,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         };
-        Self(refuse(status, error_chain(&error)))
+        Self::new(status, error_chain(&error))
     }
 }
 
 fn processes(agent: &Arc<dyn Agent>) -> Result<Arc<dyn ContainerRuntime>, Refusal> {
     let advice = "this agent watches a container engine: start and stop containers there; an agent that runs \
                   processes is started with --runtime process";
-    agent.processes().ok_or_else(|| Refusal(refuse(StatusCode::CONFLICT, advice)))
+    agent.processes().ok_or_else(|| Refusal::new(StatusCode::CONFLICT, advice))
 }
 
 /// Finds a process by its name or by the beginning of its id.
@@ -165,10 +170,10 @@ async fn find(runtime: &dyn ContainerRuntime, name: &str) -> Result<ContainerId,
     let mut by_id = all.iter().filter(|summary| name.len() >= 4 && summary.id.as_str().starts_with(name));
     match (by_name, by_id.next(), by_id.next()) {
         (Some(found), ..) | (None, Some(found), None) => Ok(found.id.clone()),
-        (None, Some(_), Some(_)) => Err(Refusal(refuse(
+        (None, Some(_), Some(_)) => Err(Refusal::new(
             StatusCode::CONFLICT,
             format!("`{name}` is the beginning of several ids: write more of it"),
-        ))),
+        )),
         (None, None, _) => Err(RuntimeError::NotFound { id: name.to_owned() }.into()),
     }
 }
@@ -267,10 +272,10 @@ async fn act(
         "restart" => runtime.restart(&id, STOP_GRACE).await?,
         "kill" => runtime.kill(&id, options.signal.as_deref().unwrap_or("SIGKILL")).await?,
         _ => {
-            return Err(Refusal(refuse(
+            return Err(Refusal::new(
                 StatusCode::NOT_FOUND,
                 "a process can be started, stopped, restarted or killed",
-            )));
+            ));
         }
     }
     Ok(Json(runtime.inspect(&id).await?))

@@ -21,7 +21,8 @@ pub struct Instance {
     /// What is known of it.
     #[serde(rename = "h")]
     pub health: Health,
-    /// When its container was started, by its node's calendar. Orders rival claims of one name: the older stays.
+    /// When its container was made, by its node's calendar. Orders rival claims of one name: the older stays, also when
+    /// it is restarted.
     #[serde(rename = "t")]
     pub since: WallTime,
     /// Where it is reached from other nodes, by port.

@@ -135,6 +135,8 @@ pub struct Container {
     pub image: String,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
+    /// When it was made, in milliseconds since the Unix epoch. Unlike its start, a restart does not change it.
+    pub created_at_ms: Option<u64>,
     /// What it is doing.
     pub state: ContainerState,
     /// Ports that the image or the specification declares, published or not.

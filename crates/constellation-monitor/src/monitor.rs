@@ -152,10 +152,10 @@ impl Monitor {
             .buffer_unordered(INSPECTS_AT_ONCE)
             .collect()
             .await;
-        let (mut containers, mut unreadable) = (Vec::new(), Vec::new());
+        let (mut described, mut unreadable) = (Vec::new(), Vec::new());
         for (id, seen) in looks {
             match seen {
-                Ok(container) => containers.push(container),
+                Ok(container) => described.push(Arc::new(container)),
                 Err(RuntimeError::NotFound { .. }) => {}
                 Err(error @ (RuntimeError::Unreachable { .. } | RuntimeError::TimedOut { .. })) => {
                     return self.silent(&error);
@@ -170,22 +170,15 @@ impl Monitor {
                 }
             }
         }
-        // A container that cannot be described is there nevertheless: without it the list would say that it is gone.
-        let known = self.watch.report();
-        let still_there = known.containers.values().filter(|seen| unreadable.contains(&seen.container.id));
-        containers.extend(still_there.map(|seen| (*seen.container).clone()));
-        self.step(Event::Listed(containers));
-        for id in unreadable {
-            self.step(Event::Unreadable(id));
-        }
+        self.step(Event::Listed { described, unreadable });
     }
 
     async fn look_at(&mut self, id: ContainerId) {
         match self.runtime.inspect(&id).await {
-            Ok(container) => self.step(Event::Looked(id, Some(container))),
+            Ok(container) => self.step(Event::Looked(id, Some(Arc::new(container)))),
             Err(RuntimeError::NotFound { .. }) => self.step(Event::Looked(id, None)),
             Err(error @ (RuntimeError::Unreachable { .. } | RuntimeError::TimedOut { .. })) => {
-                self.silent(&error)
+                self.silent(&error);
             }
             Err(error) => {
                 warn!(
@@ -262,7 +255,7 @@ async fn restart_if_still_unhealthy(runtime: &dyn ContainerRuntime, id: &Contain
                 container = id.short(),
                 error = error_chain(&error),
                 "could not restart an unhealthy container"
-            )
+            );
         }
     }
 }

@@ -36,7 +36,7 @@ pub struct Observed {
     pub container: Arc<Container>,
     /// The judgment.
     pub health: Health,
-    /// When it was last started, by the calendar.
+    /// When its container was made, by the calendar. A restart does not change it.
     pub since: WallTime,
     /// What the healer thinks of it.
     pub heal: HealState,

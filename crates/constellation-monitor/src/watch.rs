@@ -1,6 +1,10 @@
 //! The pure core: from what the runtime says to what is thought of each container, and what is to be done.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use constellation_core::{Health, Hysteresis, InstanceId, Moment, Reading, ServiceId, Thresholds, WallTime};
 use constellation_docker::{Container, ContainerId, HealthReport, RunState};
@@ -41,9 +45,14 @@ impl Default for WatchConfig {
 #[derive(Clone, Debug)]
 pub enum Event {
     /// Every container that there is, as seen just now.
-    Listed(Vec<Container>),
+    Listed {
+        /// Those that the runtime could describe.
+        described: Vec<Arc<Container>>,
+        /// Those that it listed and could not describe: they are there, and nothing more is known.
+        unreadable: Vec<ContainerId>,
+    },
     /// One container was looked at; `None` where there is none of that id any more.
-    Looked(ContainerId, Option<Container>),
+    Looked(ContainerId, Option<Arc<Container>>),
     /// The runtime could not say anything sensible of one container, although it answers.
     Unreadable(ContainerId),
     /// The runtime does not answer.
@@ -120,16 +129,22 @@ impl Watch {
     pub fn step(&mut self, event: Event, now: Moment) -> Vec<Effect> {
         let mut effects = Vec::new();
         match event {
-            Event::Listed(containers) => {
+            Event::Listed { described, unreadable } => {
                 self.runtime = RuntimeState::Answers;
-                let present: Vec<ContainerId> =
-                    containers.iter().map(|container| container.id.clone()).collect();
+                let there: BTreeSet<ContainerId> = described
+                    .iter()
+                    .map(|container| container.id.clone())
+                    .chain(unreadable.iter().cloned())
+                    .collect();
                 self.problems.clear();
-                for container in containers {
+                for container in described {
                     self.look(container, now, &mut effects);
                 }
+                for id in unreadable {
+                    self.could_not_look(&id, now);
+                }
                 for (id, tracked) in &mut self.containers {
-                    if !present.contains(id) {
+                    if !there.contains(id) {
                         tracked.remove(now);
                     }
                 }
@@ -144,16 +159,14 @@ impl Watch {
                     tracked.remove(now);
                 }
             }
-            Event::Unreadable(id) => {
-                if let Some(tracked) = self.containers.get_mut(&id) {
-                    tracked.judged = tracked.judged.after(Reading::NoAnswer, &self.config.thresholds, now);
-                }
-            }
+            Event::Unreadable(id) => self.could_not_look(&id, now),
             Event::Silent(why) => self.runtime = RuntimeState::Silent { why },
             Event::Restarted(id) => {
                 if let Some(tracked) = self.containers.get_mut(&id) {
                     tracked.healer.finished();
-                    tracked.heal = HealState::Idle;
+                    if tracked.heal == HealState::Restarting {
+                        tracked.heal = HealState::Idle;
+                    }
                 }
             }
             Event::Starved => self.calm_until = now + self.config.calm,
@@ -168,7 +181,13 @@ impl Watch {
         effects
     }
 
-    fn look(&mut self, container: Container, now: Moment, effects: &mut Vec<Effect>) {
+    fn could_not_look(&mut self, id: &ContainerId, now: Moment) {
+        if let Some(tracked) = self.containers.get_mut(id) {
+            tracked.judged = tracked.judged.after(Reading::NoAnswer, &self.config.thresholds, now);
+        }
+    }
+
+    fn look(&mut self, container: Arc<Container>, now: Moment, effects: &mut Vec<Effect>) {
         let named = identity::service_of(&container.name, &container.labels)
             .and_then(|service| Ok((service, identity::instance_of(&container.id)?)));
         let (service, instance) = match named {
@@ -184,7 +203,7 @@ impl Watch {
             HealPolicy::None
         });
         let reading = reading_of(&container);
-        let (id, container) = (container.id.clone(), Arc::new(container));
+        let id = container.id.clone();
         let config = self.config;
         let tracked = match self.containers.entry(id) {
             std::collections::btree_map::Entry::Vacant(vacant) => vacant.insert(Tracked {
@@ -225,7 +244,7 @@ impl Watch {
                     service: tracked.service.clone(),
                     container: Arc::clone(&tracked.container),
                     health: if tracked.removed.is_some() { Health::Stopped } else { tracked.judged.health() },
-                    since: WallTime(tracked.container.state.started_at_ms.unwrap_or_default()),
+                    since: WallTime(made_at(&tracked.container)),
                     heal: tracked.heal,
                     removed: tracked.removed.is_some(),
                 };
@@ -267,6 +286,11 @@ impl Tracked {
             effects.push(Effect::CrashLoop { service, name, restarts: self.healer.spent() });
         }
     }
+}
+
+/// A runtime that does not say when it made a container at least says when it started it.
+fn made_at(container: &Container) -> u64 {
+    container.created_at_ms.or(container.state.started_at_ms).unwrap_or_default()
 }
 
 fn reading_of(container: &Container) -> Reading {

@@ -9,11 +9,12 @@ fn at(second: u64) -> Moment {
     Moment::after_start(Duration::from_secs(second))
 }
 
-fn container(name: &str, run: RunState, health: HealthReport, labels: &[(&str, &str)]) -> Container {
-    Container {
+fn container(name: &str, run: RunState, health: HealthReport, labels: &[(&str, &str)]) -> Arc<Container> {
+    Arc::new(Container {
         id: ContainerId::new(format!("{name}0123456789abcdef")),
         name: name.to_owned(),
         image: "image".to_owned(),
+        created_at_ms: Some(500),
         labels: labels.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect::<BTreeMap<_, _>>(),
         state: ContainerState {
             run,
@@ -29,13 +30,17 @@ fn container(name: &str, run: RunState, health: HealthReport, labels: &[(&str, &
         published: vec![],
         networks: vec![],
         host_network: false,
-    }
+    })
 }
 
 const WANTS_HEALING: &[(&str, &str)] = &[("constellation.heal", "restart")];
 
-fn unhealthy(labels: &[(&str, &str)]) -> Container {
+fn unhealthy(labels: &[(&str, &str)]) -> Arc<Container> {
     container("web", RunState::Running, HealthReport::Unhealthy, labels)
+}
+
+fn listed(described: Vec<Arc<Container>>) -> Event {
+    Event::Listed { described, unreadable: vec![] }
 }
 
 fn restarts(effects: &[Effect]) -> usize {
@@ -55,7 +60,7 @@ fn an_unhealthy_container_is_restarted_only_if_its_labels_ask_for_it() {
         (&[("deunhealth.restart.on.unhealthy", "true"), ("constellation.heal", "none")], 0),
         (&[("constellation.heal", "maybe")], 0),
     ] {
-        let effects = Watch::new(WatchConfig::default()).step(Event::Listed(vec![unhealthy(labels)]), at(0));
+        let effects = Watch::new(WatchConfig::default()).step(listed(vec![unhealthy(labels)]), at(0));
         assert_eq!(restarts(&effects), expected, "{labels:?}");
     }
 }
@@ -63,7 +68,7 @@ fn an_unhealthy_container_is_restarted_only_if_its_labels_ask_for_it() {
 #[test]
 fn a_label_that_says_nonsense_is_named() {
     let mut watch = Watch::new(WatchConfig::default());
-    watch.step(Event::Listed(vec![unhealthy(&[("constellation.heal", "maybe")])]), at(0));
+    watch.step(listed(vec![unhealthy(&[("constellation.heal", "maybe")])]), at(0));
     assert!(watch.report().problems["web"].contains("`restart` or `none`"));
 }
 
@@ -71,14 +76,14 @@ fn a_label_that_says_nonsense_is_named() {
 fn a_node_that_was_starved_restarts_nothing_for_a_while() {
     let mut watch = Watch::new(WatchConfig::default());
     watch.step(Event::Starved, at(0));
-    assert_eq!(restarts(&watch.step(Event::Listed(vec![unhealthy(WANTS_HEALING)]), at(1))), 0);
-    assert_eq!(restarts(&watch.step(Event::Listed(vec![unhealthy(WANTS_HEALING)]), at(31))), 1);
+    assert_eq!(restarts(&watch.step(listed(vec![unhealthy(WANTS_HEALING)]), at(1))), 0);
+    assert_eq!(restarts(&watch.step(listed(vec![unhealthy(WANTS_HEALING)]), at(31))), 1);
 }
 
 #[test]
 fn while_the_engine_is_silent_what_was_seen_still_stands() {
     let mut watch = Watch::new(WatchConfig::default());
-    watch.step(Event::Listed(vec![container("web", RunState::Running, HealthReport::None, &[])]), at(0));
+    watch.step(listed(vec![container("web", RunState::Running, HealthReport::None, &[])]), at(0));
     for second in 1..100 {
         watch.step(Event::Silent("connection refused".to_owned()), at(second));
     }
@@ -89,19 +94,19 @@ fn while_the_engine_is_silent_what_was_seen_still_stands() {
 #[test]
 fn a_removed_container_lingers_as_stopped_and_then_is_forgotten() {
     let mut watch = Watch::new(WatchConfig::default());
-    watch.step(Event::Listed(vec![container("web", RunState::Running, HealthReport::None, &[])]), at(0));
-    watch.step(Event::Listed(vec![]), at(10));
+    watch.step(listed(vec![container("web", RunState::Running, HealthReport::None, &[])]), at(0));
+    watch.step(listed(vec![]), at(10));
     assert_eq!(health(&watch), Health::Stopped);
-    watch.step(Event::Listed(vec![]), at(39));
+    watch.step(listed(vec![]), at(39));
     assert_eq!(watch.report().containers.len(), 1);
-    watch.step(Event::Listed(vec![]), at(40));
+    watch.step(listed(vec![]), at(40));
     assert!(watch.report().containers.is_empty());
 }
 
 #[test]
 fn a_frozen_container_gets_no_traffic() {
     let mut watch = Watch::new(WatchConfig::default());
-    watch.step(Event::Listed(vec![container("web", RunState::Paused, HealthReport::None, &[])]), at(0));
+    watch.step(listed(vec![container("web", RunState::Paused, HealthReport::None, &[])]), at(0));
     assert_eq!(health(&watch), Health::Unhealthy);
 }
 
@@ -109,18 +114,29 @@ fn a_frozen_container_gets_no_traffic() {
 fn a_new_run_of_a_container_is_judged_afresh() {
     let slow = Thresholds { rise: 5, ..Thresholds::default() };
     let mut watch = Watch::new(WatchConfig { thresholds: slow, ..WatchConfig::default() });
-    watch.step(Event::Listed(vec![unhealthy(&[])]), at(0));
+    watch.step(listed(vec![unhealthy(&[])]), at(0));
     let mut reborn = container("web", RunState::Running, HealthReport::Healthy, &[]);
-    reborn.state.started_at_ms = Some(2000);
-    watch.step(Event::Listed(vec![reborn]), at(1));
+    Arc::make_mut(&mut reborn).state.started_at_ms = Some(2000);
+    watch.step(listed(vec![reborn]), at(1));
     assert_eq!(health(&watch), Health::Healthy);
+}
+
+#[test]
+fn a_restart_does_not_make_an_instance_younger() {
+    let mut watch = Watch::new(WatchConfig::default());
+    let mut web = container("web", RunState::Running, HealthReport::Healthy, &[]);
+    for started in [1000, 2000] {
+        Arc::make_mut(&mut web).state.started_at_ms = Some(started);
+        watch.step(listed(vec![Arc::clone(&web)]), at(started));
+        assert_eq!(watch.report().containers.values().next().unwrap().since, WallTime(500));
+    }
 }
 
 #[test]
 fn a_container_that_the_engine_cannot_describe_is_unknown_after_a_while() {
     let mut watch = Watch::new(WatchConfig::default());
     let web = container("web", RunState::Running, HealthReport::None, &[]);
-    watch.step(Event::Listed(vec![web.clone()]), at(0));
+    watch.step(listed(vec![web.clone()]), at(0));
     for second in 1..=3 {
         watch.step(Event::Unreadable(web.id.clone()), at(second));
     }
@@ -137,15 +153,15 @@ fn a_crash_loop_is_said_once() {
         said += effects.iter().filter(|effect| matches!(effect, Effect::CrashLoop { .. })).count();
         watch.step(Event::Restarted(web.id.clone()), at(second));
     }
-    assert!(said >= 1 && said < 10, "{said}");
+    assert!((1..10).contains(&said), "{said}");
 }
 
 #[test]
 fn an_unchanged_look_reports_nothing() {
     let mut watch = Watch::new(WatchConfig::default());
     let web = container("web", RunState::Running, HealthReport::None, &[]);
-    assert_eq!(watch.step(Event::Listed(vec![web.clone()]), at(0)), [Effect::Report]);
-    assert_eq!(watch.step(Event::Listed(vec![web]), at(10)), []);
+    assert_eq!(watch.step(listed(vec![web.clone()]), at(0)), [Effect::Report]);
+    assert_eq!(watch.step(listed(vec![web]), at(10)), []);
 }
 
 proptest! {
@@ -160,7 +176,7 @@ proptest! {
             let healthy = container("web", RunState::Running, HealthReport::Healthy, WANTS_HEALING);
             let id = healthy.id.clone();
             let event = match what {
-                0 => Event::Listed(vec![healthy]),
+                0 => listed(vec![healthy]),
                 1 => Event::Looked(id, Some(healthy)),
                 2 => Event::Silent(String::new()),
                 _ => Event::Starved,

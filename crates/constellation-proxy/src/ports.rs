@@ -67,7 +67,7 @@ impl PortRange {
     }
 
     /// Every port once, beginning with the one that the seed prefers.
-    fn from_preferred(self, seed: u64) -> impl Iterator<Item = u16> {
+    fn starting_at_preferred(self, seed: u64) -> impl Iterator<Item = u16> {
         let count = u64::from(self.len());
         let start = seed % count;
         // The sum is below 2 * 65536 and the remainder below the range's length, so the cast keeps every bit.
@@ -194,7 +194,7 @@ impl PortBook {
         let seed = digest.iter().take(8).fold(0u64, |seed, &byte| seed << 8 | u64::from(byte));
         let used: BTreeSet<u16> = self.ports.values().copied().collect();
         let free = |port: &u16| !used.contains(port) && !self.taken.contains(port);
-        if let Some(port) = self.range.from_preferred(seed).find(free) {
+        if let Some(port) = self.range.starting_at_preferred(seed).find(free) {
             return Some(port);
         }
         let empty = self

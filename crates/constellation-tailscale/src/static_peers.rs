@@ -110,7 +110,7 @@ impl StaticPeers {
                             Err(error) => warn!(peer = line, %error, "a peer of the peers file is left out"),
                         },
                         Err(error) => {
-                            warn!(file = %path.display(), %error, "a line of the peers file is left out")
+                            warn!(file = %path.display(), %error, "a line of the peers file is left out");
                         }
                     }
                 }

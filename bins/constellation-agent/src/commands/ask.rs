@@ -1,10 +1,10 @@
 //! `status`, `members`, `services`: what the running agent knows.
 
-use std::{process::ExitCode, time::Duration};
+use std::{fmt::Write as _, process::ExitCode, time::Duration};
 
 use constellation_api::{Client, Status};
 
-use super::{print_json, table};
+use super::{print, print_json, table};
 use crate::cli::AskArgs;
 
 /// Exit code of `status` when the agent answers and reports problems.
@@ -15,54 +15,67 @@ pub(super) async fn status(args: AskArgs) -> anyhow::Result<ExitCode> {
     if args.json {
         print_json(&status)?;
     } else {
-        print(&status);
+        print(describe(&status).trim_end())?;
     }
     let well = status.problems.is_empty();
     Ok(if well { ExitCode::SUCCESS } else { ExitCode::from(HAS_PROBLEMS) })
 }
 
-fn print(status: &Status) {
+fn describe(status: &Status) -> String {
+    let mut text = String::new();
+    // Writing to a string cannot fail.
+    let _ = write_status(&mut text, status);
+    text
+}
+
+fn write_status(text: &mut String, status: &Status) -> std::fmt::Result {
     let uptime = humantime::format_duration(Duration::from_secs(status.uptime_seconds));
-    println!(
+    writeln!(
+        text,
         "node        {} of cluster {}, agent {}, up {uptime}",
         status.node, status.cluster, status.version
-    );
+    )?;
     let rung = match status.rung {
         constellation_api::Rung::Full => "full",
         constellation_api::Rung::Isolated => "ISOLATED",
         constellation_api::Rung::RuntimeDown => "CONTAINER RUNTIME DOWN",
     };
-    println!("service     {rung}: {}", status.still_works);
-    println!("nodes       {} live of {} known", status.nodes_live, status.nodes_known);
-    println!(
+    writeln!(text, "service     {rung}: {}", status.still_works)?;
+    writeln!(text, "nodes       {} live of {} known", status.nodes_live, status.nodes_known)?;
+    writeln!(
+        text,
         "containers  {} here; {} instances of the cluster take traffic",
         status.containers, status.routable
-    );
-    println!("runtime     {}", status.addresses.runtime);
+    )?;
+    writeln!(text, "runtime     {}", status.addresses.runtime)?;
     let gossip = &status.gossip;
     let seal = if gossip.sealed { "sealed" } else { "NOT SEALED" };
     let dropped: u64 = gossip.dropped.values().sum();
-    println!(
+    writeln!(
+        text,
         "gossip      {} {seal}, {} datagrams in, {} out, {dropped} dropped",
         status.addresses.gossip, gossip.datagrams_in, gossip.datagrams_out
-    );
+    )?;
     let traefik = &status.traefik;
-    println!(
+    writeln!(
+        text,
         "traefik     http://{}/api/dynamic: {} routers, {} services, {} bytes; last known good: {}",
         status.addresses.provider, traefik.routers, traefik.services, traefik.bytes, traefik.last_known_good
-    );
+    )?;
     if let Some(held) = &traefik.held {
-        println!("held back   {held}");
+        writeln!(text, "held back   {held}")?;
     }
     for forward in &status.gateway {
-        println!(
+        writeln!(
+            text,
             "gateway     {} -> {} port {} of {} ({} open)",
             forward.listen, forward.upstream, forward.port, forward.service, forward.open
-        );
+        )?;
     }
     for problem in &status.problems {
-        println!("problem     {} {}: {}", problem.area, problem.subject, problem.message);
+        writeln!(text, "problem     {} {}: {}", problem.area, problem.subject, problem.message)?;
     }
+    Ok(())
 }
 
 pub(super) async fn members(args: AskArgs) -> anyhow::Result<ExitCode> {
@@ -85,7 +98,7 @@ pub(super) async fn members(args: AskArgs) -> anyhow::Result<ExitCode> {
             member.agent,
         ]);
     }
-    println!("{table}");
+    print(&table.to_string())?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -106,6 +119,6 @@ pub(super) async fn services(args: AskArgs) -> anyhow::Result<ExitCode> {
             row.endpoints.join(", "),
         ]);
     }
-    println!("{table}");
+    print(&table.to_string())?;
     Ok(ExitCode::SUCCESS)
 }

@@ -19,8 +19,7 @@ pub fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Run(args) => run::execute(&args),
         Command::Version => {
-            println!("constellation-agent {}", env!("CARGO_PKG_VERSION"));
-            Ok(ExitCode::SUCCESS)
+            print(concat!("constellation-agent ", env!("CARGO_PKG_VERSION"))).map(|()| ExitCode::SUCCESS)
         }
         Command::Completions { shell } => {
             clap_complete::generate(
@@ -53,8 +52,7 @@ fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<
 fn keygen(out: Option<&Path>) -> anyhow::Result<()> {
     let key = Key::generate();
     let Some(path) = out else {
-        println!("{}", key.to_base64().as_str());
-        return Ok(());
+        return print(key.to_base64().as_str());
     };
     let text = format!(
         "# Seals gossip. Every node of the cluster needs this file, mode 0600.\n{}\n",
@@ -66,8 +64,11 @@ fn keygen(out: Option<&Path>) -> anyhow::Result<()> {
 }
 
 fn print_json<T: serde::Serialize + ?Sized>(value: &T) -> anyhow::Result<()> {
-    let text = serde_json::to_string_pretty(value).context("could not print JSON")?;
-    // A reader that closed the pipe has what it wanted.
+    print(&serde_json::to_string_pretty(value).context("could not print JSON")?)
+}
+
+/// Prints lines. A reader that closed the pipe (`| head`) has what it wanted, which `println!` would call a panic.
+fn print(text: &str) -> anyhow::Result<()> {
     match writeln!(std::io::stdout(), "{text}") {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error).context("could not print"),
         _ => Ok(()),

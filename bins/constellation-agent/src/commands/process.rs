@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use constellation_api::Client;
 use constellation_docker::{Container, ContainerSpec, HealthCheck, RestartPolicy};
 
-use super::{print_json, table};
+use super::{print, print_json, table};
 use crate::cli::{ProcessCommand, ProcessNameArgs, ProcessRunArgs, RestartArg};
 
 pub(super) async fn execute(command: ProcessCommand) -> anyhow::Result<ExitCode> {
@@ -27,7 +27,7 @@ pub(super) async fn execute(command: ProcessCommand) -> anyhow::Result<ExitCode>
             if target.ask.json {
                 print_json(&lines)?;
             } else {
-                lines.iter().for_each(|line| println!("{}", line.text));
+                lines.iter().try_for_each(|line| print(&line.text))?;
             }
         }
     }
@@ -67,8 +67,7 @@ fn say(container: &Container, json: bool) -> anyhow::Result<()> {
     if json {
         return print_json(&Row::of(container));
     }
-    println!("{}", container.id);
-    Ok(())
+    print(container.id.as_str())
 }
 
 /// A process, flat enough to be read by a script.
@@ -116,6 +115,5 @@ fn list(containers: &[Container], json: bool) -> anyhow::Result<()> {
             row.ports.join(", "),
         ]);
     }
-    println!("{table}");
-    Ok(())
+    print(&table.to_string())
 }

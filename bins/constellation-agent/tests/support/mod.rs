@@ -135,16 +135,16 @@ impl Node {
     }
 
     pub(crate) fn wait_for_end(&mut self) -> std::process::ExitStatus {
-        let process = self.process.as_mut().unwrap();
-        let deadline = deadline();
-        while std::time::Instant::now() < deadline {
-            if let Some(status) = process.try_wait().unwrap() {
-                self.process = None;
-                return status;
-            }
-            pause();
+        let mut process = self.process.take().unwrap();
+        let mut ended = None;
+        let came = comes(|| {
+            ended = process.try_wait().unwrap();
+            ended.is_some()
+        });
+        if !came {
+            self.process = Some(process);
         }
-        panic!("{} did not end:\n{}", self.name, self.read_log());
+        ended.unwrap_or_else(|| panic!("{} did not end:\n{}", self.name, self.read_log()))
     }
 
     pub(crate) fn pid(&self) -> rustix::process::Pid {
@@ -181,12 +181,8 @@ impl Node {
 
     /// Waits for a state, and says what was there instead when it does not come.
     pub(crate) fn wait(&self, what: &str, state: impl Fn(&Self) -> bool) {
-        let deadline = deadline();
-        while std::time::Instant::now() < deadline {
-            if state(self) {
-                return;
-            }
-            pause();
+        if comes(|| state(self)) {
+            return;
         }
         let status = self.ask(&["status"]);
         panic!(
@@ -241,16 +237,16 @@ impl Node {
         self.ask(&["status"]).map(|status| status["problems"].to_string()).unwrap_or_default()
     }
 
-    /// Starts a `whoami` that is routed as service `whoami`, and returns its port.
-    pub(crate) fn whoami(&self, more: &[&str]) -> u16 {
+    /// Starts a `whoami` that is routed as service `whoami`.
+    pub(crate) fn whoami(&self, more: &[&str]) {
         self.run_whoami(
             "whoami",
             &["--label", "constellation.service=whoami", "--label", "traefik.enable=true"],
             more,
-        )
+        );
     }
 
-    pub(crate) fn run_whoami(&self, name: &str, labels: &[&str], more: &[&str]) -> u16 {
+    pub(crate) fn run_whoami(&self, name: &str, labels: &[&str], more: &[&str]) {
         let port = free_port(IpAddr::V4(Ipv4Addr::LOCALHOST));
         let (expose, listen) = (port.to_string(), format!("127.0.0.1:{port}"));
         let mut command = Command::new(AGENT);
@@ -259,7 +255,6 @@ impl Node {
         command.args(["--", AGENT, "whoami", "--listen", &listen, "--name", &self.name]);
         let run = command.output().unwrap();
         assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
-        port
     }
 
     pub(crate) fn process(&self, name: &str) -> Option<Value> {
@@ -302,9 +297,17 @@ impl Drop for Node {
     }
 }
 
+/// Tries a state again and again; false when it did not come in time.
 #[expect(clippy::disallowed_methods, reason = "a test waits in real time")]
-fn deadline() -> std::time::Instant {
-    std::time::Instant::now() + PATIENCE
+fn comes(mut state: impl FnMut() -> bool) -> bool {
+    let deadline = std::time::Instant::now() + PATIENCE;
+    while std::time::Instant::now() < deadline {
+        if state() {
+            return true;
+        }
+        pause();
+    }
+    false
 }
 
 /// Between two looks at a state.

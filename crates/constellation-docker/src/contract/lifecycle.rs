@@ -63,6 +63,7 @@ pub(super) async fn starting_what_runs_is_ok(bench: &Bench<'_>) -> Kept {
     let after = bench.inspect(&id).await?;
     promised!(before.state.pid == after.state.pid, "it has another process: {:?}", after.state);
     promised!(after.state.started_at_ms.is_some(), "the time of its start is unknown");
+    promised!(after.created_at_ms.is_some(), "the time at which it was made is unknown");
     promised!(
         after.state.exit_code.is_none(),
         "a running container has the exit code {:?}",

@@ -57,6 +57,7 @@ pub(super) fn container(document: &Value) -> Result<Container, NoIdentity> {
         name: text(&document["Name"]).trim_start_matches('/').to_owned(),
         image: text(&config["Image"]).to_owned(),
         labels: labels(&config["Labels"]),
+        created_at_ms: parse_ms(text(&document["Created"])),
         state: state(document),
         exposed,
         published: published(&settings["Ports"]),

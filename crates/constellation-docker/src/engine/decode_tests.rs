@@ -48,6 +48,7 @@ fn a_running_container_of_an_old_engine_is_read() {
     assert_eq!((it.state.run, it.state.health), (RunState::Running, HealthReport::Healthy));
     assert_eq!((it.state.pid, it.state.exit_code, it.state.restarts), (Some(4711), None, 2));
     assert_eq!((it.state.started_at_ms, it.state.finished_at_ms), (Some(1_677_664_800_123), None));
+    assert_eq!(it.created_at_ms, Some(1_677_664_800_000));
     assert_eq!(it.exposed, [Port::udp(53), Port::tcp(8080)]);
     let port = Port::tcp(8080);
     let expected = [

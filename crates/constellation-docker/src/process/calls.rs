@@ -201,6 +201,7 @@ fn describe(shared: &Shared, id: &ContainerId, entry: &Entry) -> Container {
         name: spec.name.clone(),
         image: spec.image.clone(),
         labels: spec.labels.clone(),
+        created_at_ms: entry.created_at_ms,
         state: entry.state.borrow().clone(),
         published: published.collect(),
         exposed,

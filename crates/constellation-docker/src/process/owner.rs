@@ -83,8 +83,13 @@ impl Owner {
             Launch::of(&spec, &id, shared.config.address, shared.ourselves, |name| std::env::var(name).ok());
         let (sender, commands) = mpsc::channel(COMMANDS_BOUND);
         let (state, receiver) = watch::channel(describe(&life, None, false));
-        let entry =
-            Entry { spec: Arc::clone(&spec), logs: Arc::clone(&logs), commands: sender, state: receiver };
+        let entry = Entry {
+            spec: Arc::clone(&spec),
+            created_at_ms: shared.store.created_at_ms(&id),
+            logs: Arc::clone(&logs),
+            commands: sender,
+            state: receiver,
+        };
         let owner = Self {
             shared,
             id,

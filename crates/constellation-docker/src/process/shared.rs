@@ -43,6 +43,7 @@ pub(super) struct Shared {
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
     pub(super) spec: Arc<ContainerSpec>,
+    pub(super) created_at_ms: Option<u64>,
     pub(super) logs: Arc<LogFiles>,
     pub(super) commands: mpsc::Sender<Command>,
     pub(super) state: watch::Receiver<ContainerState>,

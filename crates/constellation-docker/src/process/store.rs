@@ -63,6 +63,12 @@ impl Store {
         self.root.join("containers")
     }
 
+    /// When a container was made: its specification is written once, and never again.
+    pub(super) fn created_at_ms(&self, id: &ContainerId) -> Option<u64> {
+        let written = fs::metadata(self.folder(id).join(SPEC)).and_then(|spec| spec.modified()).ok()?;
+        u64::try_from(written.duration_since(std::time::UNIX_EPOCH).ok()?.as_millis()).ok()
+    }
+
     /// The folder of one container.
     pub(super) fn folder(&self, id: &ContainerId) -> PathBuf {
         self.containers().join(id.as_str())
