@@ -7,7 +7,7 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use constellation_core::{Clock, ClusterView, Moment, error_chain};
+use constellation_core::{Clock, ClusterView, error_chain};
 use constellation_docker::{ContainerRuntime, DockerEndpoint, DockerEngine, ProcessConfig, ProcessRuntime};
 use constellation_gossip::{Gossip, GossipConfig, GossipHandle, GossipSecurity};
 use constellation_monitor::{Monitor, MonitorConfig};
@@ -299,9 +299,4 @@ fn keep_looking_for_peers(peers: Arc<StaticPeers>, gossip: GossipHandle, supervi
             })
             .await;
     });
-}
-
-/// How long something has been going on.
-pub(crate) fn elapsed(clock: &dyn Clock, since: Moment) -> Duration {
-    clock.now().since(since)
 }

@@ -19,10 +19,7 @@ use constellation_traefik::{
 };
 use tokio::sync::watch;
 
-use crate::{
-    config::{Config, Security},
-    daemon::elapsed,
-};
+use crate::config::{Config, Security};
 
 /// How long after the start it is worth a person's attention that nobody answers.
 const ALONE_AFTER: Duration = Duration::from_secs(5);
@@ -108,7 +105,7 @@ impl Agent for LocalStatus {
             cluster: self.config.cluster.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             generation: gossip.generation,
-            uptime_seconds: elapsed(&*self.clock, self.started).as_secs(),
+            uptime_seconds: self.clock.now().since(self.started).as_secs(),
             rung,
             still_works: rung.still_works().to_owned(),
             addresses: Addresses {

@@ -50,15 +50,3 @@ pub enum GossipError {
         source: io::Error,
     },
 }
-
-/// An error with all its causes, in one line for a log.
-pub(crate) fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
-}

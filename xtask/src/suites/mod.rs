@@ -14,7 +14,7 @@ use anyhow::{Result, bail};
 use self::{
     artifacts::Executable,
     plan::{Need, Suite},
-    run::{Counts, counted},
+    run::{Counts, Verdict, counted},
 };
 use crate::{
     child,
@@ -80,7 +80,7 @@ impl Selection {
 
 /// How a suite ended.
 enum Outcome {
-    Ran { counts: Counts, took: Duration },
+    Ran { verdict: Verdict, took: Duration },
     LeftOut { why: String },
 }
 
@@ -170,12 +170,12 @@ fn run_suite(
 ) -> Result<Outcome> {
     let start = clock::now();
     let end = start + suite.limit();
-    let mut counts = Counts::default();
+    let mut verdict = Verdict::default();
     if suite == Suite::Doc {
         let mut command = cargo(&workspace.root);
         command.arg("test").args(&selection.arguments).arg("--doc");
         command.args(options.filter.iter().flat_map(|filter| ["--", filter]));
-        counts = counted("cargo test --doc", quiet(&mut command), end)?;
+        verdict = counted("cargo test --doc", quiet(&mut command), end)?;
     }
     for executable in members {
         let name = format!("{} {} ({})", executable.package, executable.target, executable.kind);
@@ -189,10 +189,10 @@ fn run_suite(
             .args(&options.filter);
         let began = clock::now();
         let of_this = counted(&name, quiet(&mut command), end)?;
-        println!("{}", run::took(&name, of_this, clock::now() - began));
-        counts = counts.plus(of_this);
+        println!("{}", run::took(&name, of_this.counts, clock::now() - began));
+        verdict.add(of_this);
     }
-    Ok(Outcome::Ran { counts, took: clock::now() - start })
+    Ok(Outcome::Ran { verdict, took: clock::now() - start })
 }
 
 /// Tests provoke panics on purpose; their backtraces would bury the one that matters. Whoever wants them says so.
@@ -206,11 +206,12 @@ fn quiet(command: &mut Command) -> &mut Command {
 fn summary(outcomes: &[(Suite, Outcome)], strict: bool) -> Result<()> {
     let mut table = Table::new(&["suite", ">passed", ">failed", ">ignored", ">time", "remark"]);
     let mut total = Counts::default();
-    let mut left_out = Vec::new();
+    let (mut failed, mut left_out) = (Vec::new(), Vec::new());
     for (suite, outcome) in outcomes {
         match outcome {
-            Outcome::Ran { counts, took } => {
+            Outcome::Ran { verdict: Verdict { counts, failures }, took } => {
                 total = total.plus(*counts);
+                failed.extend(failures.iter().map(|failure| format!("{}: {failure}", suite.name())));
                 let numbers = [counts.passed, counts.failed, counts.ignored].map(|number| number.to_string());
                 table.row([vec![suite.name().to_owned()], numbers.to_vec(), vec![seconds(*took)]].concat());
             }
@@ -228,6 +229,7 @@ fn summary(outcomes: &[(Suite, Outcome)], strict: bool) -> Result<()> {
         }
     }
     println!("\n{}", table.render());
+    failed.iter().for_each(|failure| println!("failed: {failure}"));
     println!("{} passed, {} failed", total.passed, total.failed);
     if total.failed > 0 {
         bail!("tests failed: {}", total.failed);
@@ -243,7 +245,8 @@ mod tests {
     use super::*;
 
     fn ran(passed: usize, failed: usize) -> Outcome {
-        Outcome::Ran { counts: Counts { passed, failed, ignored: 0 }, took: Duration::ZERO }
+        let verdict = Verdict { counts: Counts { passed, failed, ignored: 0 }, failures: Vec::new() };
+        Outcome::Ran { verdict, took: Duration::ZERO }
     }
 
     #[test]

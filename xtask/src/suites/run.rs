@@ -51,11 +51,38 @@ impl Counts {
     }
 }
 
+/// What an executable or a suite came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Verdict {
+    pub(crate) counts: Counts,
+    /// The failed tests by name; an executable that named none stands for itself.
+    pub(crate) failures: Vec<String>,
+}
+
+impl Verdict {
+    /// Takes another's tests in.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.counts = self.counts.plus(other.counts);
+        self.failures.extend(other.failures);
+    }
+
+    fn read(&mut self, line: &str) {
+        let line = line.trim_end();
+        if let Some(counts) = Counts::of_line(line) {
+            self.counts = self.counts.plus(counts);
+        } else if let Some(name) =
+            line.strip_prefix("test ").and_then(|rest| rest.strip_suffix(" ... FAILED"))
+        {
+            self.failures.push(name.to_owned());
+        }
+    }
+}
+
 /// Runs `command` and counts. An executable that dies, hangs or fails without naming a test counts as one failure.
 ///
 /// # Errors
 /// When it cannot be started, or a person interrupts.
-pub(crate) fn counted(name: &str, command: &mut Command, end: Instant) -> Result<Counts> {
+pub(crate) fn counted(name: &str, command: &mut Command, end: Instant) -> Result<Verdict> {
     let mut group = Group::spawn(name, command.stdout(Stdio::piped()))?;
     let pipe = group.take_stdout().context("the pipe was there a moment ago")?;
     let (sender, lines) = mpsc::sync_channel(LINES_BOUND);
@@ -67,14 +94,14 @@ pub(crate) fn counted(name: &str, command: &mut Command, end: Instant) -> Result
             }
         }
     });
-    let mut counts = Counts::default();
+    let mut verdict = Verdict::default();
     let mut ended = None;
     let mut over = false;
     loop {
         match lines.recv_timeout(PAUSE) {
             Ok(line) => {
                 println!("{line}");
-                counts = counts.plus(Counts::of_line(line.trim_end()).unwrap_or_default());
+                verdict.read(&line);
             }
             Err(RecvTimeoutError::Disconnected) if ended.is_some() => break,
             Err(RecvTimeoutError::Disconnected) => std::thread::sleep(PAUSE),
@@ -96,11 +123,12 @@ pub(crate) fn counted(name: &str, command: &mut Command, end: Instant) -> Result
     if over {
         println!("{name}: killed, the suite's time is over");
     }
-    if !success && counts.failed == 0 {
+    if !success && verdict.counts.failed == 0 {
         println!("{name}: ended without a verdict, which counts as one failure");
-        counts.failed = 1;
+        verdict.counts.failed = 1;
+        verdict.failures.push(format!("{name} as a whole"));
     }
-    Ok(counts)
+    Ok(verdict)
 }
 
 /// A line for the log: what took how long.
@@ -115,7 +143,7 @@ mod tests {
     fn shell(script: &str, limit: Duration) -> Counts {
         let mut command = Command::new("/bin/sh");
         command.args(["-c", script]);
-        counted("script", &mut command, clock::now() + limit).unwrap()
+        counted("script", &mut command, clock::now() + limit).unwrap().counts
     }
 
     const LONG: Duration = Duration::from_secs(60);
@@ -126,6 +154,17 @@ mod tests {
         assert_eq!(Counts::of_line(line), Some(Counts { passed: 12, failed: 3, ignored: 1 }));
         assert_eq!(Counts::of_line("test a::b ... ok"), None);
         assert_eq!(Counts::of_line("test result: ok. what now"), None);
+    }
+
+    #[test]
+    fn failed_tests_are_known_by_name() {
+        let mut verdict = Verdict::default();
+        for line in
+            ["test a::b ... ok", "test a::c ... FAILED", "test src/x.rs - x (line 3) ... FAILED\r", "FAILED"]
+        {
+            verdict.read(line);
+        }
+        assert_eq!(verdict.failures, ["a::c", "src/x.rs - x (line 3)"]);
     }
 
     #[test]

@@ -2,15 +2,12 @@
 
 use std::time::Duration;
 
-use constellation_core::Generation;
+use constellation_core::{Generation, error_chain};
 use constellation_tasks::Schedule;
 use tracing::{error, warn};
 
 use super::{ASK_PEERS, Driver};
-use crate::{
-    engine::Engine,
-    error::{GossipError, causes},
-};
+use crate::{engine::Engine, error::GossipError};
 
 /// How long to wait before chitchat is started again.
 pub(super) const RESTART: Schedule = Schedule::new(Duration::from_millis(100), Duration::from_secs(5));
@@ -36,7 +33,9 @@ impl Driver {
                     self.engine = engine;
                     break;
                 }
-                Err(error) => error!(error = %causes(&error), "gossip could not be started again; trying on"),
+                Err(error) => {
+                    error!(error = %error_chain(&error), "gossip could not be started again; trying on");
+                }
             }
         }
         let generation = Generation(self.engine.id.generation_id);
@@ -58,7 +57,7 @@ impl Driver {
         self.generations = generations;
         if let Err(error) = kept {
             // The number has risen all the same: only a restart of the whole process could repeat it.
-            warn!(error = %causes(&error), "going on with a generation that is not kept");
+            warn!(error = %error_chain(&error), "going on with a generation that is not kept");
         }
         Engine::start(&self.around, socket, generation, self.advertise).await
     }
