@@ -1,6 +1,6 @@
 //! How work runs: every task has a parent, leaving is rehearsed, and what fails is tried again with patience.
 //!
-//! [`Supervisor`] owns tasks and drains them; [`reconcile`] drives "look, compare, close the gap" passes;
+//! [`Supervisor`] owns tasks and drains them; [`Reconciler`] drives "look, compare, close the gap" passes;
 //! [`Backoff`] says how long to wait; [`SystemClock`] is the real [`Clock`](constellation_core::Clock).
 //!
 //! Nothing here knows what any task is for.

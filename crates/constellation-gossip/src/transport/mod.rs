@@ -1,11 +1,11 @@
 //! How chitchat's messages travel: sealed, in datagrams that no network fragments, and only from who is there now.
 //!
 //! chitchat authenticates nothing, and one forged message can end it, so nothing reaches it that was not sealed with
-//! one of the cluster's keys. In reading order: [`envelope`] seals a datagram and binds it to the cluster;
-//! [`frame`] is what stands inside; [`replay`] remembers what was seen; [`reassembly`] joins fragments;
-//! [`directory`] knows which run of a peer listens at an address; [`codec`] is all of them as one plain value, without a
-//! socket; [`network`] is the socket, and a network in memory for tests; [`socket`] joins the two for chitchat;
-//! [`traffic`] counts.
+//! one of the cluster's keys. In reading order: `envelope` seals a datagram and binds it to the cluster;
+//! `frame` is what stands inside; `replay` remembers what was seen; `reassembly` joins fragments;
+//! `directory` knows which run of a peer listens at an address; `codec` is all of them as one plain value, without a
+//! socket; `network` is the socket, and a network in memory for tests; `socket` joins the two for chitchat;
+//! `traffic` counts.
 //!
 //! # Why an old datagram is refused
 //! Each run of a node picks a random *session*. A datagram carries the sender's session, the session of the receiver it
