@@ -2,7 +2,7 @@
 //!
 //! In reading order: [`rule`] is Traefik's rule language; [`labels`] turns a container's labels into a
 //! [`RouteSet`](constellation_core::RouteSet) on the node that runs it; [`document`] is what Traefik accepts;
-//! [`render`] joins what all nodes say into one document; [`hold_back`] keeps a node that is cut off from throwing away
+//! [`mod@render`] joins what all nodes say into one document; [`hold_back`] keeps a node that is cut off from throwing away
 //! what it cannot see; [`Provider`] serves the result; [`static_config`] starts a Traefik that asks for it.
 //!
 //! All but [`Provider`] is pure. Nothing here knows how views come about, how an instance is reached from another node, or
@@ -12,6 +12,7 @@
 pub mod document;
 pub mod hold_back;
 pub mod labels;
+mod names;
 mod provider;
 pub mod render;
 pub mod rule;

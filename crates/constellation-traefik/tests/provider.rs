@@ -119,7 +119,7 @@ async fn traefik_is_served_the_whole_document_and_people_its_parts() {
     assert!(whole.contains("Host(`web.example.org`)") && whole.contains("http://10.0.0.2:40000"), "{whole}");
     assert_eq!(running.get("/").await, (200, whole));
     for (path, expected) in
-        [("routers", "\"web~unsafe\""), ("services", "\"web~n1\""), ("middlewares", "\"~retry\"")]
+        [("routers", "\"web++unsafe\""), ("services", "\"web+n1\""), ("middlewares", "\"+retry\"")]
     {
         let (status, body) = running.get(&format!("/api/http/{path}")).await;
         assert!(status == 200 && body.contains(expected), "{path}: {body}");

@@ -19,7 +19,11 @@ use constellation_core::{
 };
 use constellation_tasks::{Supervisor, SystemClock};
 use constellation_traefik::{Provider, ProviderConfig};
-use tokio::sync::watch;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    sync::watch,
+};
 
 use self::support::{Answer, Backend, Behaviour, PATIENCE, Placed, Stack, ask, routes, until, view};
 
@@ -89,12 +93,12 @@ async fn every_generated_router_is_enabled_and_leads_where_it_says() {
     assert_eq!(
         names,
         [
-            "generated~web.example.org",
-            "generated~web.example.org~unsafe",
-            "generated~web.n1.example.org",
-            "generated~web.n2.example.org",
+            "generated+web.example.org",
+            "generated+web.example.org++unsafe",
+            "generated+web.n1.example.org",
+            "generated+web.n2.example.org",
             "web",
-            "web~unsafe",
+            "web++unsafe",
         ]
     );
     assert!(routers.iter().all(|(_, status)| status == "enabled"), "{routers:?}");
@@ -219,6 +223,30 @@ async fn a_sticky_client_stays_with_its_server_whatever_the_method() {
     for method in ["GET", "POST", "GET", "PUT", "GET", "DELETE"] {
         let answer = ask(pair.stack.traefik.web, method, "web.test", "/", &headers, "").await;
         assert_eq!((answer.status, answer.body.as_str()), (200, first.body.as_str()), "{method}");
+    }
+    pair.stack.stop().await;
+}
+
+#[tokio::test]
+async fn a_connection_that_changes_its_protocol_gets_through_a_service_that_fails_over() {
+    let mut pair = Pair::start(|_| {}).await;
+    pair.one.kill().await;
+    for _ in 0..4 {
+        let mut stream = TcpStream::connect(pair.stack.traefik.web).await.unwrap();
+        let request = "GET / HTTP/1.1\r\nHost: web.test\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n";
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut text = String::new();
+        let mut chunk = [0; 1024];
+        for (said, awaited) in [("", "\r\n\r\n"), ("once", "once"), ("twice", "oncetwice")] {
+            stream.write_all(said.as_bytes()).await.unwrap();
+            while !text.ends_with(awaited) {
+                let read = tokio::time::timeout(PATIENCE, stream.read(&mut chunk)).await;
+                let count = read.expect("an answer is due").unwrap();
+                assert_ne!(count, 0, "the connection ended after: {text}");
+                text.push_str(std::str::from_utf8(&chunk[..count]).unwrap());
+            }
+        }
+        assert!(text.starts_with("HTTP/1.1 101 "), "{text}");
     }
     pair.stack.stop().await;
 }

@@ -8,7 +8,10 @@ use std::{
 use constellation_core::{Evidence, Governor, Verdict};
 
 use super::{Held, HeldReason};
-use crate::document::{DynamicConfig, Http, LoadBalancer, Name, Router, Service};
+use crate::{
+    document::{DynamicConfig, Http, LoadBalancer, Name, Router, Service},
+    names::{family, other_half},
+};
 
 /// What is known about how far to trust the next document.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,11 +105,6 @@ fn families(http: &Http) -> BTreeSet<&str> {
     http.routers.keys().map(|name| family(name)).collect()
 }
 
-/// What a router is part of.
-fn family(name: &str) -> &str {
-    name.strip_suffix("~unsafe").unwrap_or(name)
-}
-
 /// The routers that lead to a server that is not certain, and would lead to none.
 fn doomed_families<'p>(previous: &'p Http, next: &Http, situation: &Situation) -> Vec<&'p str> {
     let doubtful = |url: &str| !situation.is_certain(url);
@@ -118,7 +116,7 @@ fn doomed_families<'p>(previous: &'p Http, next: &Http, situation: &Situation) -
 
 /// The routers of a family.
 fn members<'h>(http: &'h Http, family: &str) -> Vec<(&'h Name, &'h Router)> {
-    let other = format!("{family}~unsafe");
+    let other = other_half(family);
     [family, &other].into_iter().filter_map(|name| http.routers.get_key_value(name)).collect()
 }
 
@@ -160,7 +158,7 @@ fn keep(
     situation: &Situation,
 ) {
     settled.routers.remove(family);
-    settled.routers.remove(format!("{family}~unsafe").as_str());
+    settled.routers.remove(other_half(family).as_str());
     for (name, router) in members {
         for middleware in router.middlewares.iter() {
             if let Some((name, middleware)) = previous.middlewares.get_key_value(middleware) {

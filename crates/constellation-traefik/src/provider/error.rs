@@ -1,6 +1,6 @@
 //! What can go wrong with the provider.
 
-use std::{error::Error, io, net::SocketAddr, path::PathBuf};
+use std::{io, net::SocketAddr, path::PathBuf};
 
 use crate::document::InvalidDocument;
 
@@ -71,17 +71,4 @@ pub enum LastKnownGoodError {
         /// Why not.
         source: io::Error,
     },
-}
-
-impl LastKnownGoodError {
-    /// The whole chain of causes in one line, for a status and a log that are read by people.
-    pub(super) fn chain(&self) -> String {
-        let mut text = self.to_string();
-        let mut cause = self.source();
-        while let Some(next) = cause {
-            text = format!("{text}: {next}");
-            cause = next.source();
-        }
-        text
-    }
 }

@@ -15,7 +15,7 @@ use std::{
 };
 
 use axum::body::Bytes;
-use constellation_core::Clock;
+use constellation_core::{Clock, error_chain};
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -78,14 +78,14 @@ impl LastKnownGood {
                         info!(path = %self.path.display(), "routes are kept over a restart again");
                     }
                     Err(error) if !failing => {
-                        warn!(error = error.chain(), "routes are served, but not kept over a restart");
+                        warn!(error = error_chain(&error), "routes are served, but not kept over a restart");
                     }
                     _ => {}
                 }
                 failing = written.is_err();
                 status.send_replace(match written {
                     Ok(()) => LastKnownGoodStatus::Saved { at: self.clock.wall() },
-                    Err(error) => LastKnownGoodStatus::Failed { error: error.chain() },
+                    Err(error) => LastKnownGoodStatus::Failed { error: error_chain(&error) },
                 });
                 if !failing {
                     kept = now.body.clone();
@@ -250,7 +250,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("state"), "a file where a folder should be").unwrap();
         let error = file(&folder).write(Bytes::from_static(b"{}")).await.unwrap_err();
-        assert!(error.chain().starts_with("could not write the last known routes to "), "{}", error.chain());
-        assert!(error.chain().matches(": ").count() >= 1);
+        assert!(
+            error_chain(&error).starts_with("could not write the last known routes to "),
+            "{}",
+            error_chain(&error)
+        );
+        assert!(error_chain(&error).matches(": ").count() >= 1);
     }
 }

@@ -17,7 +17,7 @@ use std::{
 };
 
 use axum::body::Bytes;
-use constellation_core::{Clock, ClusterView, Governor};
+use constellation_core::{Clock, ClusterView, Governor, error_chain};
 use constellation_tasks::{Early, Supervisor};
 use tokio::{net::TcpListener, sync::watch};
 use tracing::{info, warn};
@@ -101,8 +101,8 @@ impl Provider {
                 Ok(Some(document)) => (Some(Arc::new(document)), LastKnownGoodStatus::Loaded),
                 Ok(None) => (None, LastKnownGoodStatus::Unwritten),
                 Err(error) => {
-                    warn!(error = error.chain(), "the routes of before the start are not used");
-                    (None, LastKnownGoodStatus::Failed { error: error.chain() })
+                    warn!(error = error_chain(&error), "the routes of before the start are not used");
+                    (None, LastKnownGoodStatus::Failed { error: error_chain(&error) })
                 }
             },
         };

@@ -32,25 +32,22 @@
 //! gives up or the response timeout ends it; nothing tells such a host from a slow answer, so a service states that
 //! timeout by label. And a server that accepts connections and closes them fails what is not safe to repeat.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt::Write, net::SocketAddr, sync::Arc, time::Duration};
 
 use constellation_core::{
     InstanceId, NodeName,
-    route::{Failover as FailoverMode, HttpHealthCheck, HttpService, StickyCookie},
+    route::{Failover as FailoverMode, HttpHealthCheck, HttpService, Scheme, StickyCookie},
 };
 
 use super::config::RenderConfig;
-use crate::document::{
-    Cookie, Failover, FailoverErrors, ForwardingTimeouts, GoDuration, HealthCheck, LoadBalancer, Middleware,
-    Name, Names, Retry, Server, ServersTransport, Service, Sticky, Weighted, WeightedService,
+use crate::{
+    document::{
+        Cookie, Failover, FailoverErrors, ForwardingTimeouts, GoDuration, HealthCheck, LoadBalancer,
+        Middleware, Name, Names, Retry, Server, ServersTransport, Service, Sticky, Weighted, WeightedService,
+    },
+    names,
 };
 
-/// The middleware that tries again what no server has received.
-pub(super) const RETRY: &str = "~retry";
-/// What ends the names of services that fail over.
-const FAILOVER: &str = "~failover";
-/// How servers are connected to.
-const TRANSPORT: &str = "~transport";
 /// With two servers of which one refuses connections, one request in 2^8 still fails under load; each attempt on a
 /// refused connection costs well under a millisecond.
 const RETRY_ATTEMPTS: u32 = 8;
@@ -72,6 +69,8 @@ pub(super) struct Target<'a> {
 pub(super) struct Made {
     /// The statuses that make a request fail over, for all to share.
     failover_status: Names,
+    /// Where names are put together; kept, because there are many.
+    scratch: String,
     pub(super) services: Vec<(Name, Service)>,
     pub(super) transports: BTreeMap<Name, ServersTransport>,
     pub(super) middlewares: BTreeMap<Name, Middleware>,
@@ -82,10 +81,59 @@ impl Made {
     pub(super) fn with_capacity(services: usize) -> Self {
         Self {
             failover_status: [FAILOVER_STATUS.into()].into(),
+            scratch: String::new(),
             services: Vec::with_capacity(services),
             transports: BTreeMap::new(),
             middlewares: BTreeMap::new(),
         }
+    }
+
+    /// A name from its parts.
+    pub(super) fn name(&mut self, parts: &[&str]) -> Name {
+        self.scratch.clear();
+        parts.iter().for_each(|part| self.scratch.push_str(part));
+        self.scratch.as_str().into()
+    }
+
+    /// A server's URL. Most addresses are IPv4, and the general way of printing one takes ten times as long: it was a tenth
+    /// of a whole rendering.
+    pub(super) fn url(&mut self, scheme: Scheme, address: SocketAddr) -> Name {
+        let text = &mut self.scratch;
+        text.clear();
+        text.push_str(scheme.as_str());
+        text.push_str("://");
+        match address {
+            SocketAddr::V4(v4) => {
+                for (index, part) in v4.ip().octets().into_iter().enumerate() {
+                    text.push_str(if index == 0 { "" } else { "." });
+                    decimal(text, u16::from(part));
+                }
+                text.push(':');
+                decimal(text, v4.port());
+            }
+            // Writing to a string does not fail.
+            SocketAddr::V6(v6) => drop(write!(text, "{v6}")),
+        }
+        text.as_str().into()
+    }
+
+    /// The name of a load balancer over the servers of one node.
+    pub(super) fn node_name(&mut self, name: &str, node: &NodeName) -> Name {
+        self.name(&[name, names::AT, node.as_str()])
+    }
+}
+
+/// Appends a number.
+fn decimal(text: &mut String, number: u16) {
+    let mut divisor = 10_000;
+    let mut begun = false;
+    while divisor > 0 {
+        let digit = number / divisor % 10;
+        begun |= digit != 0 || divisor == 1;
+        if begun {
+            text.push(char::from_digit(u32::from(digit), 10).unwrap_or('0'));
+        }
+        divisor /= 10;
     }
 }
 
@@ -117,7 +165,7 @@ pub(super) fn balance(
         return Lead::One { service: plain, retry: false };
     }
     made.middlewares
-        .entry(RETRY.into())
+        .entry(names::RETRY.into())
         .or_insert_with(|| Middleware::Retry(Retry { attempts: RETRY_ATTEMPTS }));
     if !config.failover_on_errors {
         return Lead::One { service: plain, retry: true };
@@ -127,7 +175,7 @@ pub(super) fn balance(
         .iter()
         .enumerate()
         .map(|(index, unit)| {
-            let failover = name_of(&[&unit.name, FAILOVER]);
+            let failover = made.name(&[&unit.name, names::FAILOVER]);
             let status = Arc::clone(&made.failover_status);
             let errors = FailoverErrors { status, max_request_body_bytes: FAILOVER_BODY_BYTES_MAX };
             let fallback = Arc::clone(&fallback_of(&units, index).name);
@@ -136,7 +184,7 @@ pub(super) fn balance(
             WeightedService { name: failover, weight: 1 }
         })
         .collect();
-    let safe = name_of(&[name, FAILOVER]);
+    let safe = made.name(&[name, names::FAILOVER]);
     made.services.push((Arc::clone(&safe), Service::Weighted(Weighted { services })));
     Lead::ByMethod { safe, other: plain }
 }
@@ -150,19 +198,9 @@ pub(super) fn balance_node(
     targets: &[Target<'_>],
     config: &RenderConfig,
 ) -> Name {
-    let name = node_name(name, node);
+    let name = made.node_name(name, node);
     push_balancer(made, Arc::clone(&name), service, targets, config, service.sticky.as_ref());
     name
-}
-
-/// A name from its parts.
-pub(super) fn name_of(parts: &[&str]) -> Name {
-    parts.concat().into()
-}
-
-/// The name of a load balancer over the servers of one node.
-pub(super) fn node_name(name: &str, node: &NodeName) -> Name {
-    name_of(&[name, "~", node.as_str()])
 }
 
 /// A load balancer over one server, as half of a failover pair.
@@ -171,7 +209,7 @@ struct Unit<'a> {
     node: &'a NodeName,
 }
 
-/// One load balancer for each server, in the order in which they stand in for each other: first one of each node, then
+/// One load balancer for each server (given by node), in the order in which they stand in for each other: first one of each node, then
 /// the second of each node, so that neighbours are on different nodes.
 fn units<'a>(
     made: &mut Made,
@@ -180,22 +218,20 @@ fn units<'a>(
     targets: &[Target<'a>],
     config: &RenderConfig,
 ) -> Vec<Unit<'a>> {
-    let mut on_node: BTreeMap<&NodeName, usize> = BTreeMap::new();
-    let mut ranked: Vec<(usize, &Target<'a>)> = Vec::with_capacity(targets.len());
-    for target in targets {
-        let rank = on_node.entry(target.node).or_default();
-        ranked.push((*rank, target));
-        *rank += 1;
+    let mut ranked: Vec<(usize, bool, &Target<'a>)> = Vec::with_capacity(targets.len());
+    for on_node in targets.chunk_by(|one, other| one.node == other.node) {
+        let alone = on_node.len() == 1;
+        ranked.extend(on_node.iter().enumerate().map(|(rank, target)| (rank, alone, target)));
     }
-    ranked.sort_by_key(|(rank, target)| (*rank, target.node));
+    // Stable: targets of one rank stay in the order of their nodes.
+    ranked.sort_by_key(|(rank, ..)| *rank);
     let mut units = Vec::with_capacity(ranked.len());
-    for (_, target) in ranked {
+    for (_, alone, target) in ranked {
         // The name changes with the instance only where one node has several.
-        let alone = on_node.get(target.node) == Some(&1);
         let name = if alone {
-            node_name(name, target.node)
+            made.node_name(name, target.node)
         } else {
-            name_of(&[name, "~", target.node.as_str(), "~", target.instance.as_str()])
+            made.name(&[name, names::AT, target.node.as_str(), names::AT, target.instance.as_str()])
         };
         push_balancer(made, Arc::clone(&name), service, std::slice::from_ref(target), config, None);
         units.push(Unit { name, node: target.node });
@@ -237,8 +273,10 @@ fn push_balancer(
 fn transport(made: &mut Made, response: Option<Duration>, config: &RenderConfig) -> Name {
     let at_least_a_millisecond = |timeout: Duration| GoDuration(timeout.max(Duration::from_millis(1)));
     let name = match response {
-        None => TRANSPORT.to_owned(),
-        Some(response) => format!("{TRANSPORT}~{}", at_least_a_millisecond(response)),
+        None => names::TRANSPORT.to_owned(),
+        Some(response) => {
+            [names::TRANSPORT, names::AT, &at_least_a_millisecond(response).to_string()].concat()
+        }
     };
     if let Some((known, _)) = made.transports.get_key_value(name.as_str()) {
         return Arc::clone(known);

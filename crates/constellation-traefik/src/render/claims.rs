@@ -1,33 +1,37 @@
 //! Who has which name and which rule. Services claim in the order of their age, so the older keeps what it has.
 
-use std::collections::{HashMap, HashSet};
+use std::{collections::HashMap, sync::Arc};
 
 use constellation_core::{NodeName, RouteName, ServiceId};
 
-use crate::document::Name;
+use crate::document::Names;
 
-/// What makes two routers rivals: Traefik could not say which of them a request belongs to. Routers with and without
-/// TLS never see the same request.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Ground {
-    rule: String,
+/// What one router has of a rule. Two that have the same are rivals: Traefik could not say which of them a request belongs
+/// to. Routers with and without TLS never see the same request.
+struct Ground<'a> {
     priority: i64,
     tls: bool,
-    entry_point: Name,
+    entry_points: Names,
+    holder: Holder<'a>,
 }
 
 /// A router, by its service and its name.
 pub(super) type Holder<'a> = (&'a ServiceId, &'a RouteName);
+
+/// A service's part of a host name, among the claims.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Label(usize);
 
 /// What has been claimed. Only looked up, never walked through, so the order of a hash map decides nothing.
 #[derive(Default)]
 pub(super) struct Claims<'a> {
     services: HashMap<&'a RouteName, &'a ServiceId>,
     routers: HashMap<&'a RouteName, &'a ServiceId>,
-    grounds: HashMap<Ground, Holder<'a>>,
-    rules: HashSet<String>,
-    /// By the service's part of the host name: the node of each generated route, or none, and whose it is.
-    hosts: HashMap<String, Vec<(Option<&'a NodeName>, &'a ServiceId)>>,
+    /// By the rule in its canonical form.
+    grounds: HashMap<String, Vec<Ground<'a>>>,
+    labels: HashMap<String, Label>,
+    /// By label: the node of each generated route, or none, and whose it is.
+    hosts: Vec<Vec<(Option<&'a NodeName>, &'a ServiceId)>>,
 }
 
 impl<'a> Claims<'a> {
@@ -48,43 +52,44 @@ impl<'a> Claims<'a> {
         rule: &str,
         priority: i64,
         tls: bool,
-        entry_points: &[Name],
-        by: Holder<'a>,
+        entry_points: &Names,
+        holder: Holder<'a>,
     ) -> Result<(), Holder<'a>> {
-        let ground = |entry_point: &Name| Ground {
-            rule: rule.to_owned(),
-            priority,
-            tls,
-            entry_point: entry_point.clone(),
-        };
-        if let Some(holder) =
-            entry_points.iter().find_map(|entry_point| self.grounds.get(&ground(entry_point)))
-        {
-            return Err(*holder);
+        let claimed = self.grounds.entry(rule.to_owned()).or_default();
+        let rival = claimed.iter().find(|ground| {
+            (ground.priority, ground.tls) == (priority, tls)
+                && ground.entry_points.iter().any(|entry_point| entry_points.contains(entry_point))
+        });
+        if let Some(rival) = rival {
+            return Err(rival.holder);
         }
-        self.grounds.extend(entry_points.iter().map(|entry_point| (ground(entry_point), by)));
-        if !self.rules.contains(rule) {
-            self.rules.insert(rule.to_owned());
-        }
+        claimed.push(Ground { priority, tls, entry_points: Arc::clone(entry_points), holder });
         Ok(())
     }
 
     /// Whether some label has this rule, on whatever entry point and with whatever priority.
     pub(super) fn is_written(&self, rule: &str) -> bool {
-        self.rules.contains(rule)
+        self.grounds.contains_key(rule)
+    }
+
+    /// A service's part of a host name, to claim hosts with.
+    pub(super) fn label(&mut self, label: &str) -> Label {
+        let next = Label(self.hosts.len());
+        let known = *self.labels.entry(label.to_owned()).or_insert(next);
+        if known == next {
+            self.hosts.push(Vec::new());
+        }
+        known
     }
 
     /// Claims `<label>.<domain>`, or `<label>.<node>.<domain>`, for a generated route.
     pub(super) fn host(
         &mut self,
-        label: &str,
+        label: Label,
         node: Option<&'a NodeName>,
         by: &'a ServiceId,
     ) -> Result<(), &'a ServiceId> {
-        if !self.hosts.contains_key(label) {
-            self.hosts.insert(label.to_owned(), Vec::new());
-        }
-        let Some(claimed) = self.hosts.get_mut(label) else { return Ok(()) };
+        let Some(claimed) = self.hosts.get_mut(label.0) else { return Ok(()) };
         match claimed.iter().find(|(other, _)| *other == node) {
             Some((_, holder)) => first(holder, by),
             None => {

@@ -12,8 +12,9 @@ pub struct RenderConfig {
     pub domain: Option<DomainName>,
     /// Entry points (of Traefik's static configuration) for generated routers and for those whose labels name none.
     pub entry_points: Vec<String>,
-    /// The certificate resolver of generated routers; with one they serve TLS. Where entry points bring their own TLS
-    /// none is needed.
+    /// The certificate resolver of generated routers; with one they serve TLS, each host with a certificate of its own.
+    /// With many services that meets the limits of public authorities: an entry point whose TLS has a wildcard
+    /// certificate needs none here.
     pub cert_resolver: Option<String>,
     /// How long a connection to a server may take to be made. Shorter loses less time on a host that went silent;
     /// it must be well above the longest round trip between two nodes, and 300 ms suits one continent.

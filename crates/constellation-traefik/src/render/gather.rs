@@ -20,7 +20,7 @@ pub(super) struct Candidate<'a> {
 impl<'a> Candidate<'a> {
     fn of(member: &'a Member, instance: &'a Instance) -> Self {
         let node: &NodeView = &member.node;
-        let routable = member.live && !node.facts.leaving && instance.health.is_routable();
+        let routable = member.live && instance.health.is_routable();
         Self { node, instance, live: member.live, routable }
     }
 }
@@ -62,7 +62,9 @@ impl<'a> Gathered<'a> {
 
 /// Every service that has routes, in the order in which they claim names.
 pub(super) fn gather(view: &ClusterView) -> Vec<Gathered<'_>> {
-    let mut by_service: HashMap<&ServiceId, Vec<Candidate<'_>>> = HashMap::new();
+    // Most services run on several nodes, so the largest node knows nearly as many as there are.
+    let room = view.members().map(|member| member.node.instances.len()).max().unwrap_or_default();
+    let mut by_service: HashMap<&ServiceId, Vec<Candidate<'_>>> = HashMap::with_capacity(room);
     for member in view.members() {
         for instance in member.node.instances.values().filter(|instance| instance.routes.is_some()) {
             by_service.entry(&instance.service).or_default().push(Candidate::of(member, instance));

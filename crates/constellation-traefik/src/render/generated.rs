@@ -6,11 +6,15 @@ use constellation_core::{DomainName, NodeName, RouteSet};
 
 use super::{
     Balancer, Placed, Rendering, RouteProblemKind,
-    balance::{Lead, balance_node, node_name},
+    balance::{Lead, balance_node},
+    claims::Label,
     is_foreign,
     routers::Route,
 };
-use crate::document::{Name, Names, Tls};
+use crate::{
+    document::{Name, Names, Tls},
+    names,
+};
 
 /// The longest host name that DNS has, in bytes.
 const HOST_BYTES_MAX: usize = 253;
@@ -21,21 +25,23 @@ impl<'a> Rendering<'a> {
         let Some(domain) = &self.config.domain else { return };
         let service = placed.service;
         let Some(name) = &service.routes.generated else { return };
-        let Some(balancer) = placed.balancers.get(name) else { return };
+        let Some(balancer) = placed.balancer(name.as_str()) else { return };
         let Some(middlewares) = guards(service.routes, name.as_str()) else {
-            let text = "its routers have different middlewares, and which of them should guard a generated route is not \
-                        known; no route is generated (constellation.generated-routes=false says that none is wanted)";
+            let text = "its routers are guarded in ways that a generated route could not be; no route is generated \
+                        (constellation.generated-routes=false says that none is wanted)";
             let about = format!("host `{}.{domain}`", service.id.host_label());
             self.problem(service.id, RouteProblemKind::Withheld, about, text.to_owned());
             return;
         };
         let label = service.id.host_label();
-        self.host(placed, &label, None, &middlewares, |_| balancer.lead.clone());
+        let claim = self.claims.label(&label);
+        let hosts = Hosts { placed, label: &label, claim, middlewares: &middlewares };
+        self.host(&hosts, None, |_| balancer.lead.clone());
         let mut nodes: Vec<&'a NodeName> =
             service.candidates.iter().map(|candidate| &candidate.node.name).collect();
         nodes.dedup();
         for node in nodes {
-            self.host(placed, &label, Some(node), &middlewares, |this| Lead::One {
+            self.host(&hosts, Some(node), |this| Lead::One {
                 service: this.on_node(name.as_str(), balancer, node),
                 retry: false,
             });
@@ -44,50 +50,48 @@ impl<'a> Rendering<'a> {
 
     /// The load balancer over one node's servers: nobody who asks for a node wants the answer of another.
     fn on_node(&mut self, name: &str, balancer: &Balancer<'a>, node: &NodeName) -> Name {
-        let mut there = balancer.serving.iter().filter(|target| target.node == node);
+        let mut there = balancer.targets.serving().iter().filter(|target| target.node == node);
         let alone = there.next().is_some() && there.next().is_none();
         if alone && matches!(balancer.lead, Lead::ByMethod { .. }) {
             // Already made, as half of a failover pair.
-            return node_name(name, node);
+            return self.made.node_name(name, node);
         }
         // From all servers, so that a cordoned node still answers to its name.
-        let targets: Vec<_> = balancer.all.iter().filter(|target| target.node == node).cloned().collect();
+        let targets: Vec<_> =
+            balancer.targets.all.iter().filter(|target| target.node == node).cloned().collect();
         balance_node(&mut self.made, name, node, balancer.spec, &targets, self.config)
     }
 
     fn host(
         &mut self,
-        placed: &Placed<'a>,
-        label: &str,
+        hosts: &Hosts<'a, '_>,
         node: Option<&'a NodeName>,
-        middlewares: &Names,
         lead: impl FnOnce(&mut Self) -> Lead,
     ) {
+        let Hosts { placed, label, claim, middlewares } = *hosts;
         let service = placed.service.id;
         let domain = self.config.domain.as_ref().map_or("", DomainName::as_str);
-        let host = match node {
-            None => [label, ".", domain].concat(),
-            Some(node) => [label, ".", node.as_str(), ".", domain].concat(),
-        };
+        let (node_name, dot) = node.map_or(("", ""), |node| (node.as_str(), "."));
+        let host = |before, after| [before, label, ".", node_name, dot, domain, after];
+        let rule = host("Host(`", "`)").concat();
         // The parts are names already; only the whole may be too long, or the label empty.
-        if host.len() > HOST_BYTES_MAX || host.starts_with('.') {
+        if rule.len() > HOST_BYTES_MAX + "Host(``)".len() || label.is_empty() {
             let text = "this is no host name that DNS can have; no route is generated".to_owned();
-            self.problem(service, RouteProblemKind::Invalid, format!("host `{host}`"), text);
+            self.problem(service, RouteProblemKind::Invalid, host("host `", "`").concat(), text);
             return;
         }
-        if let Err(holder) = self.claims.host(label, node, service) {
+        if let Err(holder) = self.claims.host(claim, node, service) {
             let text = format!("the older service {holder} is served under this name; no route is generated");
-            self.problem(service, RouteProblemKind::Contested, format!("host `{host}`"), text);
+            self.problem(service, RouteProblemKind::Contested, host("host `", "`").concat(), text);
             return;
         }
-        let rule = ["Host(`", &host, "`)"].concat();
         if self.claims.is_written(&rule) {
             return;
         }
         let lead = lead(self);
         let cert_resolver = self.config.cert_resolver.clone();
         let route = Route {
-            name: &["generated~", &host].concat(),
+            name: self.made.name(&host(names::GENERATED, "")),
             alternatives: false,
             // As Traefik has it for a rule of this length: what is more specific goes first, as with labels.
             priority: i64::try_from(rule.len()).unwrap_or(1),
@@ -100,16 +104,27 @@ impl<'a> Rendering<'a> {
     }
 }
 
+/// What the generated routes of one service share.
+struct Hosts<'a, 'h> {
+    placed: &'h Placed<'a>,
+    label: &'h str,
+    /// The label among the claims.
+    claim: Label,
+    middlewares: &'h Names,
+}
+
 /// What a generated route must pass through: what every router to the same load balancer passes through. A route that
-/// nobody wrote must not open what the written ones guard. `None` where they differ, or where TLS options ask for more.
+/// nobody wrote must not open what the written ones guard. `None` where they differ in it, where TLS options ask for
+/// more, or where a rule admits some clients alone.
 fn guards(routes: &RouteSet, service: &str) -> Option<Names> {
-    let mut routers = routes.routers.values().filter(|router| router.service == service);
-    let Some(first) = routers.next() else { return Some([].into()) };
-    let plain_tls = |tls: &Option<_>| {
-        tls.as_ref().is_none_or(|tls: &constellation_core::route::RouterTls| tls.options.is_none())
-    };
-    let agree = plain_tls(&first.tls)
-        && first.middlewares.iter().all(|name| is_foreign(name))
-        && routers.all(|other| other.middlewares == first.middlewares && plain_tls(&other.tls));
-    agree.then(|| first.middlewares.iter().map(|name| name.as_str().into()).collect())
+    let mut routers = routes.routers.values().filter(|router| router.service == service).peekable();
+    let Some(first) = routers.peek().copied() else { return Some([].into()) };
+    let agree = routers.all(|router| {
+        let rule = router.rule.to_ascii_lowercase();
+        router.middlewares == first.middlewares
+            && router.tls.as_ref().is_none_or(|tls| tls.options.is_none())
+            && !["clientip", "header"].iter().any(|matcher| rule.contains(matcher))
+    });
+    let known = first.middlewares.iter().all(|name| is_foreign(name));
+    (agree && known).then(|| first.middlewares.iter().map(|name| name.as_str().into()).collect())
 }

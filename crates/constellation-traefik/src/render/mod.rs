@@ -3,7 +3,8 @@
 //! What counts, in short:
 //!
 //! - A service's instances on all nodes join in one load balancer, wherever their health is good. Nodes that are
-//!   cordoned get requests only for what no other node has.
+//!   cordoned, or whose agent is on the way out, get requests only for what no other node has: an agent that stops does
+//!   not stop its containers.
 //! - A route stays while anything is known of its service, also of nodes that are lost, and answers 503 without servers:
 //!   404 would say that there is no such thing.
 //! - Of one service, the routes of its newest healthy instance count. Between services, the older keeps a name or a rule
@@ -11,8 +12,7 @@
 //! - Every router has a priority: the one of its label, else the length of its rule as Traefik has it. A generated route
 //!   yields to any label with the same rule.
 //!
-//! Names that are made here have a `~`, which labels cannot have, and derive from the service, the node and (only where
-//! one node runs several) the instance. So what did not change keeps its name.
+//! How things are named is written down in `names.rs`.
 
 mod balance;
 mod claims;
@@ -22,15 +22,10 @@ mod generated;
 mod problem;
 mod routers;
 
-use std::{collections::BTreeMap, fmt::Write, net::SocketAddr};
-
-use constellation_core::{
-    ClusterView, RouteName, ServiceId,
-    route::{HttpService, Scheme},
-};
+use constellation_core::{ClusterView, RouteName, ServiceId, route::HttpService};
 
 use self::{
-    balance::{Lead, Made, RETRY, Target, balance},
+    balance::{Lead, Made, Target, balance},
     claims::Claims,
     gather::{Gathered, gather},
 };
@@ -38,7 +33,10 @@ pub use self::{
     config::RenderConfig,
     problem::{RouteProblem, RouteProblemKind},
 };
-use crate::document::{DynamicConfig, Http, Name, Names, Router};
+use crate::{
+    document::{DynamicConfig, Http, Name, Names, Router},
+    names,
+};
 
 /// What a view renders to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -64,17 +62,33 @@ pub fn render(view: &ClusterView, config: &RenderConfig) -> Rendered {
 /// A service with its load balancers made.
 struct Placed<'a> {
     service: &'a Gathered<'a>,
-    balancers: BTreeMap<&'a RouteName, Balancer<'a>>,
+    balancers: Vec<(&'a RouteName, Balancer<'a>)>,
+}
+
+impl<'a> Placed<'a> {
+    fn balancer(&self, name: &str) -> Option<&Balancer<'a>> {
+        self.balancers.iter().find(|(known, _)| known.as_str() == name).map(|(_, balancer)| balancer)
+    }
 }
 
 /// One load balancer of a service.
 struct Balancer<'a> {
     spec: &'a HttpService,
     lead: Lead,
-    /// Every server that may be sent traffic, whether or not the node is cordoned.
+    targets: Targets<'a>,
+}
+
+/// The servers of a load balancer that may be sent traffic, by node; those on cordoned and leaving nodes come last.
+struct Targets<'a> {
     all: Vec<Target<'a>>,
-    /// How many of these are in the load balancer, by being on nodes that are not cordoned or by there being no other.
-    serving: Vec<Target<'a>>,
+    /// How many of them are: those on nodes that are neither cordoned nor leaving, or all where there are none such.
+    serving: usize,
+}
+
+impl<'a> Targets<'a> {
+    fn serving(&self) -> &[Target<'a>] {
+        self.all.get(..self.serving).unwrap_or(&self.all)
+    }
 }
 
 struct Rendering<'a> {
@@ -104,7 +118,7 @@ impl<'a> Rendering<'a> {
         Self {
             config,
             entry_points,
-            only_retry: [RETRY.into()].into(),
+            only_retry: [names::RETRY.into()].into(),
             claims: Claims::default(),
             made: Made::with_capacity(3 * instances),
             routers: Vec::with_capacity(2 * instances),
@@ -118,7 +132,7 @@ impl<'a> Rendering<'a> {
 
     /// Makes a service's load balancers and the routers of its labels.
     fn place(&mut self, service: &'a Gathered<'a>) -> Placed<'a> {
-        let mut balancers = BTreeMap::new();
+        let mut balancers = Vec::with_capacity(service.routes.services.len());
         for (name, spec) in &service.routes.services {
             if let Err(holder) = self.claims.service(name, service.id) {
                 let text = format!(
@@ -137,24 +151,23 @@ impl<'a> Rendering<'a> {
                 self.problem(service.id, RouteProblemKind::Invalid, format!("load balancer `{name}`"), text);
                 continue;
             }
-            let (all, serving) = self.targets(service, name, spec);
-            let lead = balance(&mut self.made, name.as_str(), spec, &serving, self.config);
-            balancers.insert(name, Balancer { spec, lead, all, serving });
+            let targets = self.targets(service, name, spec);
+            let lead = balance(&mut self.made, name.as_str(), spec, targets.serving(), self.config);
+            balancers.push((name, Balancer { spec, lead, targets }));
         }
         let placed = Placed { service, balancers };
         self.label_routers(&placed);
         placed
     }
 
-    /// The servers of a load balancer that may be sent traffic, and those of them that are.
     fn targets(
         &mut self,
         service: &'a Gathered<'a>,
         name: &'a RouteName,
         spec: &'a HttpService,
-    ) -> (Vec<Target<'a>>, Vec<Target<'a>>) {
+    ) -> Targets<'a> {
         let mut all: Vec<Target<'a>> = Vec::with_capacity(service.candidates.len());
-        let mut cordoned = Vec::with_capacity(service.candidates.len());
+        let mut cordoned = Vec::new();
         for candidate in service.candidates.iter().filter(|candidate| candidate.routable) {
             let (address, own) = service.address(candidate, name, spec);
             let Some(address) = address else {
@@ -170,17 +183,17 @@ impl<'a> Rendering<'a> {
                 );
                 continue;
             };
-            let url = url(own.scheme, address);
+            let url = self.made.url(own.scheme, address);
             // Two records of one address are one server; Traefik would send it twice the requests.
-            if all.iter().all(|target| target.url != url) {
-                all.push(Target { node: &candidate.node.name, instance: &candidate.instance.id, url });
-                cordoned.push(candidate.node.facts.cordoned);
+            if all.iter().chain(&cordoned).all(|target| target.url != url) {
+                let target = Target { node: &candidate.node.name, instance: &candidate.instance.id, url };
+                let open = !candidate.node.facts.cordoned && !candidate.node.facts.leaving;
+                if open { all.push(target) } else { cordoned.push(target) }
             }
         }
-        let any_open = cordoned.iter().any(|cordoned| !cordoned);
-        let serving = all.iter().zip(&cordoned).filter(|(_, cordoned)| !(any_open && **cordoned));
-        let serving = serving.map(|(target, _)| target.clone()).collect();
-        (all, serving)
+        let serving = if all.is_empty() { cordoned.len() } else { all.len() };
+        all.append(&mut cordoned);
+        Targets { all, serving }
     }
 
     fn finish(mut self) -> Rendered {
@@ -194,22 +207,6 @@ impl<'a> Rendering<'a> {
         };
         Rendered { document: DynamicConfig { http }, problems: self.problems }
     }
-}
-
-/// A server's URL. Most addresses are IPv4, and the general way of printing one takes several times as long.
-fn url(scheme: Scheme, address: SocketAddr) -> Name {
-    let mut text = String::with_capacity(32);
-    text.push_str(scheme.as_str());
-    text.push_str("://");
-    // Writing to a string does not fail.
-    let _ = match address {
-        SocketAddr::V4(v4) => {
-            let [a, b, c, d] = v4.ip().octets();
-            write!(text, "{a}.{b}.{c}.{d}:{}", v4.port())
-        }
-        SocketAddr::V6(v6) => write!(text, "{v6}"),
-    };
-    text.into()
 }
 
 /// Whether it is `name@provider`, so that another provider has to define it.

@@ -4,13 +4,10 @@ use std::sync::Arc;
 
 use constellation_core::{RouteName, route::HttpRouter};
 
-use super::{
-    Placed, Rendering, RouteProblemKind,
-    balance::{Lead, RETRY, name_of},
-    is_foreign,
-};
+use super::{Placed, Rendering, RouteProblemKind, balance::Lead, is_foreign};
 use crate::{
     document::{Name, Names, PRIORITY_MAX, Router, Tls},
+    names,
     rule::Rule,
 };
 
@@ -18,8 +15,8 @@ use crate::{
 const SAFE: &str = "(Method(`GET`) || Method(`HEAD`) || Method(`OPTIONS`))";
 
 /// A router before it is known whether its methods part.
-pub(super) struct Route<'r> {
-    pub(super) name: &'r str,
+pub(super) struct Route {
+    pub(super) name: Name,
     /// Whether the rule is a chain of alternatives, to which a further condition cannot simply be joined.
     pub(super) alternatives: bool,
     pub(super) rule: String,
@@ -62,9 +59,8 @@ impl<'a> Rendering<'a> {
         let lead = if is_foreign(&router.service) {
             Lead::One { service: router.service.as_str().into(), retry: false }
         } else {
-            let own = placed.balancers.iter().find(|(known, _)| known.as_str() == router.service);
             let missing = || invalid(format!("its service `{}` is not there", router.service));
-            own.map(|(_, balancer)| balancer.lead.clone()).ok_or_else(missing)?
+            placed.balancer(&router.service).map(|balancer| balancer.lead.clone()).ok_or_else(missing)?
         };
         let tls = router.tls.as_ref().map(|tls| {
             Box::new(Tls { cert_resolver: tls.cert_resolver.clone(), options: tls.options.clone() })
@@ -88,7 +84,7 @@ impl<'a> Rendering<'a> {
             ))
         })?;
         let route = Route {
-            name: name.as_str(),
+            name: name.as_str().into(),
             alternatives: matches!(rule, Rule::Or(_)),
             rule: printed,
             priority,
@@ -102,14 +98,14 @@ impl<'a> Rendering<'a> {
 
     /// Puts a router into the document: as it is, or as two that are kept apart by the method. The two have the same
     /// priority, so the router stands to all others as it would alone.
-    pub(super) fn push(&mut self, route: Route<'_>, lead: &Lead) {
+    pub(super) fn push(&mut self, route: Route, lead: &Lead) {
         let Route { name, alternatives, rule, priority, entry_points, middlewares, tls } = route;
         match lead {
             Lead::One { service, retry } => {
                 let middlewares = if *retry { self.with_retry(&middlewares) } else { middlewares };
                 let service = Arc::clone(service);
                 let router = Router { entry_points, middlewares, service, rule, priority, tls };
-                self.routers.push((name.into(), router));
+                self.routers.push((name, router));
             }
             Lead::ByMethod { safe, other } => {
                 let (open, close) = if alternatives { ("(", ")") } else { ("", "") };
@@ -123,7 +119,8 @@ impl<'a> Rendering<'a> {
                     priority,
                     tls: tls.clone(),
                 };
-                self.routers.push((name.into(), router));
+                let other_name = self.made.name(&[&name, names::UNSAFE]);
+                self.routers.push((name, router));
                 let router = Router {
                     entry_points,
                     middlewares: tries_again,
@@ -132,7 +129,7 @@ impl<'a> Rendering<'a> {
                     priority,
                     tls,
                 };
-                self.routers.push((name_of(&[name, "~unsafe"]), router));
+                self.routers.push((other_name, router));
             }
         }
     }
@@ -142,6 +139,6 @@ impl<'a> Rendering<'a> {
         if middlewares.is_empty() {
             return Arc::clone(&self.only_retry);
         }
-        middlewares.iter().cloned().chain([RETRY.into()]).collect()
+        middlewares.iter().cloned().chain([names::RETRY.into()]).collect()
     }
 }

@@ -71,11 +71,14 @@ impl MatcherKind {
     /// The matcher of this name. Traefik knows each in four spellings: as documented, lower case, upper case, and lower
     /// case with an initial capital.
     pub(super) fn named(name: &str) -> Option<Self> {
+        if let Some(kind) = Self::ALL.into_iter().find(|kind| kind.as_str() == name) {
+            return Some(kind);
+        }
         let kind = Self::ALL.into_iter().find(|kind| kind.as_str().eq_ignore_ascii_case(name))?;
         let (first, rest) = name.split_at_checked(1)?;
         let lower = |text: &str| !text.bytes().any(|c| c.is_ascii_uppercase());
         let upper = |text: &str| !text.bytes().any(|c| c.is_ascii_lowercase());
-        let known = name == kind.as_str() || lower(name) || upper(name) || (upper(first) && lower(rest));
+        let known = lower(name) || upper(name) || (upper(first) && lower(rest));
         known.then_some(kind)
     }
 
@@ -159,7 +162,9 @@ impl fmt::Display for Matcher {
 /// In backticks, which escape nothing; in quotes where the value has what backticks cannot hold.
 fn value(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
     if !text.chars().any(|c| c == '`' || c.is_control()) {
-        return write!(f, "`{text}`");
+        f.write_str("`")?;
+        f.write_str(text)?;
+        return f.write_str("`");
     }
     f.write_str("\"")?;
     for c in text.chars() {

@@ -71,13 +71,16 @@ type Shared = (Arc<Mutex<Behaviour>>, Arc<Mutex<Vec<String>>>);
 async fn converse(stream: TcpStream, name: &'static str, (behaviour, asked): Shared) {
     let mut stream = BufReader::new(stream);
     loop {
-        let Some((line, body)) = read(&mut stream).await else { return };
+        let Some(Request { line, body, upgrade }) = read(&mut stream).await else { return };
         asked.lock().unwrap().push(format!("{line} {body}"));
         let now = *behaviour.lock().unwrap();
         match now {
             Behaviour::Resets => return,
             Behaviour::IsSilent => return std::future::pending().await,
             Behaviour::Answers => {}
+        }
+        if upgrade {
+            return echo(stream).await;
         }
         let status =
             line.split("/status/").nth(1).map_or("200", |rest| rest.split(' ').next().unwrap_or("200"));
@@ -89,11 +92,28 @@ async fn converse(stream: TcpStream, name: &'static str, (behaviour, asked): Sha
     }
 }
 
-/// A request's method with its path, and its body.
-async fn read(stream: &mut BufReader<TcpStream>) -> Option<(String, String)> {
+/// Speaks the protocol `echo`, in which the server says again what the client says.
+async fn echo(mut stream: BufReader<TcpStream>) {
+    let accepted = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: echo\r\nConnection: Upgrade\r\n\r\n";
+    if stream.write_all(accepted.as_bytes()).await.is_err() {
+        return;
+    }
+    let (mut from, mut to) = tokio::io::split(stream);
+    let _ = tokio::io::copy(&mut from, &mut to).await;
+}
+
+struct Request {
+    /// The method and the path.
+    line: String,
+    body: String,
+    /// Whether the client wants to speak another protocol from then on.
+    upgrade: bool,
+}
+
+async fn read(stream: &mut BufReader<TcpStream>) -> Option<Request> {
     let mut first = String::new();
     stream.read_line(&mut first).await.ok()?;
-    let mut length = 0;
+    let (mut length, mut upgrade) = (0, false);
     loop {
         let mut line = String::new();
         if stream.read_line(&mut line).await.ok()? == 0 {
@@ -102,12 +122,14 @@ async fn read(stream: &mut BufReader<TcpStream>) -> Option<(String, String)> {
         if line == "\r\n" {
             break;
         }
-        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+        let lower = line.to_ascii_lowercase();
+        upgrade |= lower.starts_with("upgrade:");
+        if let Some(value) = lower.strip_prefix("content-length:") {
             length = value.trim().parse().ok()?;
         }
     }
     let mut body = vec![0; length];
     stream.read_exact(&mut body).await.ok()?;
     let line = first.trim_end().trim_end_matches(" HTTP/1.1").to_owned();
-    Some((line, String::from_utf8_lossy(&body).into_owned()))
+    Some(Request { line, body: String::from_utf8_lossy(&body).into_owned(), upgrade })
 }

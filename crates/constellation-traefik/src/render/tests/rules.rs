@@ -40,11 +40,17 @@ fn a_route_whose_last_server_died_stays_without_servers() {
 }
 
 #[test]
-fn a_node_that_leaves_gets_nothing_more() {
+fn a_node_whose_agent_leaves_gets_requests_only_for_what_no_other_node_has() {
     let web = routes("web", &["Host(`a`)"]);
-    let mut leaving = node(2).with("b", "web", Healthy, 1, &web);
-    leaving.0.facts.leaving = true;
-    assert_eq!(urls(&document(vec![node(1).with("a", "web", Healthy, 1, &web), leaving]), "web").len(), 1);
+    let leaving = || {
+        let mut node = node(2).with("b", "web", Healthy, 1, &web);
+        node.0.facts.leaving = true;
+        node
+    };
+    let others = document(vec![node(1).with("a", "web", Healthy, 1, &web), leaving()]);
+    assert_eq!(urls(&others, "web"), ["http://10.0.0.1:40000"]);
+    assert_eq!(urls(&document(vec![node(1), leaving()]), "web"), ["http://10.0.0.2:40000"]);
+    assert!(urls(&document(vec![node(1), leaving().lost()]), "web").is_empty(), "until it is gone");
 }
 
 #[test]
@@ -67,21 +73,21 @@ fn with_two_servers_safe_methods_fail_over_and_the_others_try_again_what_nobody_
         node(2).with("b", "web", Healthy, 1, &web),
     ]);
     let routers = &document.http.routers;
-    assert_eq!(names(routers), ["web", "web~unsafe"]);
-    let (safe, other) = (&routers["web"], &routers["web~unsafe"]);
+    assert_eq!(names(routers), ["web", "web++unsafe"]);
+    let (safe, other) = (&routers["web"], &routers["web++unsafe"]);
     assert_eq!(safe.rule, "Host(`a`) && (Method(`GET`) || Method(`HEAD`) || Method(`OPTIONS`))");
     assert_eq!(other.rule, "Host(`a`) && !(Method(`GET`) || Method(`HEAD`) || Method(`OPTIONS`))");
     assert_eq!((safe.priority, other.priority), (9, 9), "as long as the rule of the label");
-    assert_eq!((safe.service.as_ref(), other.service.as_ref()), ("web~failover", "web"));
-    assert_eq!((safe.middlewares.len(), other.middlewares[0].as_ref()), (0, "~retry"));
+    assert_eq!((safe.service.as_ref(), other.service.as_ref()), ("web++failover", "web"));
+    assert_eq!((safe.middlewares.len(), other.middlewares[0].as_ref()), (0, "+retry"));
     assert_eq!(
         names(&document.http.services),
-        ["web", "web~failover", "web~n1", "web~n1~failover", "web~n2", "web~n2~failover"]
+        ["web", "web++failover", "web+n1", "web+n1++failover", "web+n2", "web+n2++failover"]
     );
-    let Service::Failover(pair) = &document.http.services["web~n2~failover"] else {
+    let Service::Failover(pair) = &document.http.services["web+n2++failover"] else {
         panic!("a failover is due")
     };
-    assert_eq!((pair.service.as_ref(), pair.fallback.as_ref()), ("web~n2", "web~n1"));
+    assert_eq!((pair.service.as_ref(), pair.fallback.as_ref()), ("web+n2", "web+n1"));
 }
 
 #[test]
@@ -91,7 +97,7 @@ fn a_server_is_stood_in_for_by_one_of_another_node_where_there_is_one() {
         node(1).with("a", "web", Healthy, 1, &web).with("b", "web", Healthy, 1, &web),
         node(2).with("c", "web", Healthy, 1, &web),
     ]);
-    let of_node = |name: &str| name.split('~').nth(1).unwrap().to_owned();
+    let of_node = |name: &str| name.split('+').nth(1).unwrap().to_owned();
     let mut pairs = 0;
     for service in document.http.services.values() {
         if let Service::Failover(pair) = service {
@@ -103,9 +109,41 @@ fn a_server_is_stood_in_for_by_one_of_another_node_where_there_is_one() {
     }
     assert_eq!(pairs, 3);
     assert!(
-        document.http.services.contains_key("web~n1~a"),
+        document.http.services.contains_key("web+n1+a"),
         "several on one node are told apart by instance"
     );
+}
+
+#[test]
+fn addresses_are_written_as_they_are_read() {
+    for address in ["0.0.0.0:1", "10.20.100.255:65535", "127.0.0.1:40010", "[::1]:80", "[fd00::1:2]:8080"] {
+        let web = routes("web", &[]);
+        let mut node = node(1).with("a", "web", Healthy, 1, &web);
+        node.0
+            .instances
+            .values_mut()
+            .for_each(|instance| instance.endpoints[0].address = address.parse().unwrap());
+        assert_eq!(urls(&document(vec![node]), "web"), [format!("http://{address}")]);
+    }
+}
+
+#[test]
+fn no_node_and_no_service_can_have_the_name_of_what_is_made_for_another() {
+    let web = routes("web", &["Host(`a`)"]);
+    let confusing = ["failover", "unsafe", "web"].map(|name| {
+        let Node(mut view, live) = node(1).with(name, "web", Healthy, 1, &web);
+        view.name = name.parse().unwrap();
+        let instance = view.instances.values_mut().next().unwrap();
+        instance.endpoints[0].address.set_port(u16::try_from(name.len()).unwrap());
+        Node(view, live)
+    });
+    let generated = routes("generated", &["Host(`b`)"]);
+    let mut nodes: Vec<Node> = confusing.into_iter().collect();
+    nodes.push(node(9).with("x", "generated", Healthy, 1, &generated));
+    let document = rendered(nodes, &under_domain()).document;
+    // A balancer, a weighted service and three pairs for `web`; one balancer for `generated`, one for its node.
+    assert_eq!(document.http.services.len(), 1 + 1 + 3 + 3 + 1 + 1);
+    assert_eq!(document.http.routers.len(), 2 + 2 + 3 + 1 + 1 + 1);
 }
 
 #[test]
@@ -144,7 +182,7 @@ fn for_an_older_traefik_nothing_is_used_that_it_would_refuse() {
     let nodes = vec![node(1).with("a", "web", Healthy, 1, &web), node(2).with("b", "web", Healthy, 1, &web)];
     let document = rendered(nodes, &config).document;
     assert_eq!(names(&document.http.services), ["web"]);
-    assert_eq!(document.http.routers["web"].middlewares[..], ["~retry".into()]);
+    assert_eq!(document.http.routers["web"].middlewares[..], ["+retry".into()]);
 }
 
 #[test]
@@ -235,10 +273,10 @@ fn under_a_domain_every_service_has_a_name_and_one_for_each_of_its_nodes() {
     ];
     let document = rendered(nodes, &under_domain()).document;
     let lead = |name: &str| document.http.routers[name].service.to_string();
-    assert_eq!(document.http.routers["generated~web-app.example.org"].rule, "Host(`web-app.example.org`)");
-    assert_eq!(urls(&document, &lead("generated~web-app.example.org")), ["http://10.0.0.1:40000"]);
+    assert_eq!(document.http.routers["generated+web-app.example.org"].rule, "Host(`web-app.example.org`)");
+    assert_eq!(urls(&document, &lead("generated+web-app.example.org")), ["http://10.0.0.1:40000"]);
     for (node, servers) in [("n1", 1), ("n2", 0), ("n3", 0), ("n4", 1)] {
-        let name = format!("generated~web-app.{node}.example.org");
+        let name = format!("generated+web-app.{node}.example.org");
         assert_eq!(urls(&document, &lead(&name)).len(), servers, "{node}");
     }
 }
@@ -255,7 +293,7 @@ fn a_generated_route_yields_to_any_label_with_its_rule() {
     let mut web = routes("web", &["Host(`web.example.org`)"]);
     web.routers.values_mut().for_each(|router| router.priority = Some(500));
     let document = rendered(vec![node(1).with("a", "web", Healthy, 1, &web)], &under_domain()).document;
-    assert_eq!(names(&document.http.routers), ["generated~web.n1.example.org", "web"]);
+    assert_eq!(names(&document.http.routers), ["generated+web.n1.example.org", "web"]);
 }
 
 #[test]
@@ -271,7 +309,12 @@ fn a_generated_route_passes_through_what_guards_the_written_ones() {
     let mut client_certificates = guarded;
     let tls = RouterTls { options: Some("mtls@file".to_owned()), ..RouterTls::default() };
     client_certificates.routers.values_mut().for_each(|router| router.tls = Some(tls.clone()));
-    for set in [unsure, client_certificates] {
+    let mut for_some = routes("web", &["Host(`a`) && ClientIP(`10.0.0.0/8`)"]);
+    for_some.routers.insert(
+        "web-1".parse().unwrap(),
+        routes("web", &["Host(`b`)"]).routers.into_values().next().unwrap(),
+    );
+    for set in [unsure, client_certificates, for_some] {
         let rendered = rendered(vec![node(1).with("a", "web", Healthy, 1, &set)], &under_domain());
         assert_eq!(names(&rendered.document.http.routers), ["web", "web-1"]);
         assert!(texts(&rendered)[0].contains("no route is generated"));
@@ -288,7 +331,7 @@ fn two_services_of_one_name_share_no_host() {
         ],
         &under_domain(),
     );
-    assert_eq!(rendered.document.http.routers["generated~web.example.org"].service.as_ref(), "web-shop");
+    assert_eq!(rendered.document.http.routers["generated+web.example.org"].service.as_ref(), "web-shop");
     assert_eq!(
         texts(&rendered),
         [
@@ -306,7 +349,7 @@ fn a_response_timeout_gives_a_transport_of_its_own_and_a_foreign_transport_repla
     let foreign =
         with_service(web.clone(), |service| service.servers_transport = Some("mtls@file".to_owned()));
     for (set, name, made) in
-        [(&web, "~transport", true), (&limited, "~transport~2000ms", true), (&foreign, "mtls@file", false)]
+        [(&web, "+transport", true), (&limited, "+transport+2000ms", true), (&foreign, "mtls@file", false)]
     {
         let document = document(vec![node(1).with("a", "web", Healthy, 1, set)]);
         assert_eq!(balancer(&document, "web").servers_transport.as_deref(), Some(name));
