@@ -159,6 +159,25 @@ pub struct RunArgs {
     /// Traefik's certificate resolver for generated routers; with it they serve TLS
     #[arg(long, env = "TRAEFIK_CERT_RESOLVER", help_heading = "Traefik")]
     pub cert_resolver: Option<String>,
+    /// Let Traefik try a GET that one server failed on another one; needs Traefik 3.7, earlier ones refuse the document
+    #[arg(
+        long,
+        env = "TRAEFIK_FAILOVER",
+        default_value_t = true,
+        action = clap::ArgAction::Set,
+        value_name = "true|false",
+        help_heading = "Traefik"
+    )]
+    pub traefik_failover: bool,
+    /// How long Traefik may take to connect to a server; well above the longest round trip between two nodes
+    #[arg(
+        long,
+        env = "TRAEFIK_DIAL_TIMEOUT",
+        default_value = "300ms",
+        value_parser = duration,
+        help_heading = "Traefik"
+    )]
+    pub traefik_dial_timeout: Duration,
 
     /// Where the agent keeps its state
     #[arg(long, env = "DATA_DIR", default_value = "/opt/constellation/data", help_heading = "Places")]

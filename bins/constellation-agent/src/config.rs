@@ -50,6 +50,10 @@ pub struct Config {
     pub entry_points: Vec<String>,
     /// Certificate resolver of generated routers.
     pub cert_resolver: Option<String>,
+    /// Whether Traefik is new enough to try failed requests elsewhere.
+    pub traefik_failover: bool,
+    /// How long Traefik may take to connect to a server.
+    pub traefik_dial_timeout: Duration,
     /// Where state is kept.
     pub data_dir: PathBuf,
     /// The API socket.
@@ -63,7 +67,8 @@ impl Config {
             domain: self.domain.clone(),
             entry_points: self.entry_points.clone(),
             cert_resolver: self.cert_resolver.clone(),
-            ..RenderConfig::default()
+            dial_timeout: self.traefik_dial_timeout,
+            failover_on_errors: self.traefik_failover,
         }
     }
 
@@ -108,6 +113,8 @@ impl Config {
             provider: args.provider_listen,
             entry_points: args.entry_points.clone(),
             cert_resolver: args.cert_resolver.clone(),
+            traefik_failover: args.traefik_failover,
+            traefik_dial_timeout: args.traefik_dial_timeout,
             data_dir: args.data_dir.clone(),
             socket: args.socket.clone().unwrap_or_else(|| args.data_dir.join("agent.sock")),
         })
