@@ -30,7 +30,7 @@ pub(crate) fn run() -> Result<()> {
         ("fmt", &|| cargo_step(&workspace, &["fmt", "--all", "--check"])),
         ("tidy", &tidy::run),
         ("clippy", &|| clippy(&workspace, &features)),
-        ("doc", &|| cargo_step(&workspace, &["doc", "--workspace", "--no-deps"])),
+        ("doc", &|| cargo_step(&workspace, &["doc", "--workspace", "--no-deps", "--keep-going"])),
         ("test", &|| suites::run(&suites::Options::default())),
         ("demo --script", &|| demo::run(&demo::Options { script: true, ..demo::Options::default() })),
     ];
@@ -57,7 +57,7 @@ fn print_summary(table: &Table, begun: Instant) {
 }
 
 fn clippy(workspace: &Workspace, features: &str) -> Result<()> {
-    let mut arguments = vec!["clippy", "--workspace", "--all-targets"];
+    let mut arguments = vec!["clippy", "--workspace", "--all-targets", "--keep-going"];
     if !features.is_empty() {
         arguments.extend(["--features", features]);
     }

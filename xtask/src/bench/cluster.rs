@@ -41,7 +41,7 @@ const REST: Duration = Duration::from_millis(500);
 /// # Errors
 /// When the cluster does not come up, or does not recover between two measurements.
 pub(super) fn run(workspace: &Workspace) -> Result<Vec<Figure>> {
-    println!("\n=== five agents as processes ===\nbuilding constellation-agent (release)");
+    println!("\n=== five agents as processes ===");
     let agent = agent::build(workspace, agent::Profile::Release)?;
     let place = Place::take(&workspace.target("bench"), false)?;
     let mut cluster = Cluster::start(&Plan { agent, traefik: None, size: NODES, base: ADDRESS_BASE }, place)?;

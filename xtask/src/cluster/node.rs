@@ -133,8 +133,8 @@ impl Node {
         if self.traefik_program.is_some() {
             tcp.extend([TRAEFIK_WEB_PORT, TRAEFIK_API_PORT]);
         }
-        for port in tcp {
-            let address = self.at(port);
+        let service = SocketAddr::from(([127, 0, 0, 1], self.service_port()));
+        for address in tcp.into_iter().map(|port| self.at(port)).chain([service]) {
             TcpListener::bind(address).with_context(|| {
                 format!("{address}/tcp is not free: end what listens there, then try again")
             })?;

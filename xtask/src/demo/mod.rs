@@ -50,7 +50,6 @@ pub(crate) struct Options {
 /// When something does not start; with `--script` also when a step or a request fails.
 pub(crate) fn run(options: &Options) -> Result<()> {
     let workspace = Workspace::read()?;
-    println!("building constellation-agent");
     let agent = agent::build(&workspace, agent::Profile::Dev)?;
     let traefik = if options.without_traefik { None } else { traefik(&workspace) };
     let place = Place::take(&workspace.target("demo"), options.keep)?;

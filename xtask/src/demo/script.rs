@@ -78,6 +78,8 @@ impl Script<'_> {
         if with_traefik(cluster) {
             timeline
                 .step("every Traefik has the routes, enabled", || all(cluster, "routers enabled", enabled))?;
+        } else {
+            println!("what a Traefik would be given:\n{}", cluster.nodes[0].document()?.pretty());
         }
         for node in &cluster.nodes {
             let what = format!("every node answers, asked at {}", node.name);
