@@ -38,11 +38,11 @@ pub(crate) fn run() -> Result<()> {
     let mut table = Table::new(&["step", ">time", "result"]);
     let mut result = Ok(());
     for (name, step) in steps {
-        println!("\n##### {name}");
+        say!("\n##### {name}");
         let start = clock::now();
         result = step().with_context(|| format!("`{name}` failed"));
         let took = seconds(clock::now() - start);
-        println!("##### {name}: {took}");
+        say!("##### {name}: {took}");
         table.row([name, &took, if result.is_ok() { "ok" } else { "FAILED" }]);
         if result.is_err() {
             break;
@@ -53,7 +53,7 @@ pub(crate) fn run() -> Result<()> {
 }
 
 fn print_summary(table: &Table, begun: Instant) {
-    println!("\n{}in all: {}", table.render(), seconds(clock::now() - begun));
+    say!("\n{}in all: {}", table.render(), seconds(clock::now() - begun));
 }
 
 fn clippy(workspace: &Workspace, features: &str) -> Result<()> {

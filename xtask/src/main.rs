@@ -4,6 +4,9 @@
 //! cluster on one machine (`demo`), measures it (`bench`), and does all of that in CI's order (`ci`). It links none
 //! of the workspace's crates: it builds within seconds, and it drives the programs as their users do.
 
+#[macro_use]
+mod say;
+
 mod bench;
 mod child;
 mod ci;
@@ -67,7 +70,7 @@ fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            complain!("error: {error:#}");
             ExitCode::FAILURE
         }
     }

@@ -41,7 +41,7 @@ const REST: Duration = Duration::from_millis(500);
 /// # Errors
 /// When the cluster does not come up, or does not recover between two measurements.
 pub(super) fn run(workspace: &Workspace) -> Result<Vec<Figure>> {
-    println!("\n=== five agents as processes ===");
+    say!("\n=== five agents as processes ===");
     let agent = agent::build(workspace, agent::Profile::Release)?;
     let place = Place::take(&workspace.target("bench"), false)?;
     let mut cluster = Cluster::start(&Plan { agent, traefik: None, size: NODES, base: ADDRESS_BASE }, place)?;
@@ -62,7 +62,7 @@ fn measure(workspace: &Workspace, cluster: &mut Cluster) -> Result<Vec<Figure>> 
     figures.extend(service_kills(cluster)?);
     match traefik::prepare(workspace) {
         Ok(binary) => figures.push(traefik_kills(cluster, binary)?),
-        Err(error) => println!("  without Traefik: {error:#}"),
+        Err(error) => say!("  without Traefik: {error:#}"),
     }
     figures.push(agent_kills(cluster)?);
     figures.extend(idle(cluster)?);
@@ -105,7 +105,7 @@ fn gone(watch: &DocumentWatch, node: &Node, since: Instant) -> Result<f64> {
 }
 
 fn service_kills(cluster: &Cluster) -> Result<[Figure; 3]> {
-    println!("  killing {SERVICE_KILLS} services");
+    say!("  killing {SERVICE_KILLS} services");
     let watches = watches(cluster);
     rest(REST)?;
     let (mut own, mut others, mut last) = (Vec::new(), Vec::new(), Vec::new());
@@ -150,7 +150,7 @@ fn service_kills(cluster: &Cluster) -> Result<[Figure; 3]> {
 }
 
 fn traefik_kills(cluster: &mut Cluster, binary: PathBuf) -> Result<Figure> {
-    println!("  killing {TRAEFIK_KILLS} services under a Traefik");
+    say!("  killing {TRAEFIK_KILLS} services under a Traefik");
     cluster.nodes[0].add_traefik(binary)?;
     let front = &cluster.nodes[0];
     let holds = |address: IpAddr| Ok::<bool, anyhow::Error>(front.traefik_servers()?.contains(&address));
@@ -172,7 +172,7 @@ fn traefik_kills(cluster: &mut Cluster, binary: PathBuf) -> Result<Figure> {
 }
 
 fn agent_kills(cluster: &mut Cluster) -> Result<Figure> {
-    println!("  killing {AGENT_KILLS} agents");
+    say!("  killing {AGENT_KILLS} agents");
     let watches = watches(cluster);
     let mut samples = Vec::new();
     for number in 0..AGENT_KILLS {
@@ -195,7 +195,7 @@ fn agent_kills(cluster: &mut Cluster) -> Result<Figure> {
 }
 
 fn provider(cluster: &Cluster) -> Result<Figure> {
-    println!("  asking a provider {PROVIDER_GETS} times");
+    say!("  asking a provider {PROVIDER_GETS} times");
     let mut client = Client::tcp(cluster.nodes[0].at(PROVIDER_PORT), LIMIT);
     let mut samples = Vec::new();
     for _ in 0..PROVIDER_GETS {
@@ -207,7 +207,7 @@ fn provider(cluster: &Cluster) -> Result<Figure> {
 }
 
 fn idle(cluster: &Cluster) -> Result<[Figure; 4]> {
-    println!("  idling for {IDLE:?} with {IDLE_PROCESSES} processes on one node");
+    say!("  idling for {IDLE:?} with {IDLE_PROCESSES} processes on one node");
     let full = &cluster.nodes[0];
     for number in 1..IDLE_PROCESSES {
         full.deploy_sleeper(&format!("idle-{number}"), cluster.variable())?;

@@ -61,7 +61,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 }
 
 fn example(workspace: &Workspace, package: &str, example: &str) -> Result<()> {
-    println!("\n=== {package}: {example} ===");
+    say!("\n=== {package}: {example} ===");
     let mut command = cargo(&workspace.root);
     command.args(["run", "--quiet", "--release", "--package", package, "--example", example]);
     child::run(&format!("the bench {example}"), &mut command, EXAMPLE_LIMIT)
@@ -69,10 +69,10 @@ fn example(workspace: &Workspace, package: &str, example: &str) -> Result<()> {
 
 fn print(figures: &[Figure], json: bool) {
     if json {
-        figures.iter().for_each(|figure| println!("{}", figure.json()));
+        figures.iter().for_each(|figure| say!("{}", figure.json()));
     } else {
-        println!("\n{}", stats::table(figures).render());
-        println!(
+        say!("\n{}", stats::table(figures).render());
+        say!(
             "serf 0.9.4, LAN profile, five nodes in namespaces, measured separately (`serf_peer.py`): kill -9 of a \
              node seen by all others after 5.9 s; a tag change seen by another node after p50 104 ms, p99 311 ms; \
              14.7 MiB and 0.21 % of a core per idle agent."

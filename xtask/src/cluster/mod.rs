@@ -178,7 +178,7 @@ impl Cluster {
 impl Drop for Cluster {
     fn drop(&mut self) {
         if let Err(error) = self.end() {
-            eprintln!("at the end: {error:#}");
+            complain!("at the end: {error:#}");
         }
     }
 }

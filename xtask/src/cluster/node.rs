@@ -25,8 +25,9 @@ pub(crate) const PROVIDER_PORT: u16 = 8081;
 pub(crate) const TRAEFIK_WEB_PORT: u16 = 8000;
 /// Traefik's own API and dashboard.
 pub(crate) const TRAEFIK_API_PORT: u16 = 8080;
-/// Node 1's service listens on the port after this one, node 2's on the next: they share the host.
-const SERVICE_PORT_BASE: u16 = 9010;
+/// The service of the node at 127.0.0.N listens on N ports after this one: the services of all nodes, and those of a
+/// demo beside a bench, share 127.0.0.1.
+const SERVICE_PORT_BASE: u16 = 9000;
 /// A question to an agent on this machine.
 const ASK_LIMIT: Duration = Duration::from_secs(15);
 
@@ -55,7 +56,6 @@ pub(crate) struct Process {
 pub(crate) struct Node {
     pub(crate) name: String,
     pub(crate) address: Ipv4Addr,
-    number: u16,
     program: PathBuf,
     traefik_program: Option<PathBuf>,
     folder: PathBuf,
@@ -105,7 +105,6 @@ impl Node {
         Ok(Self {
             name,
             address,
-            number,
             program: plan.agent.clone(),
             traefik_program: plan.traefik.clone(),
             folder,
@@ -123,7 +122,7 @@ impl Node {
     }
 
     fn service_port(&self) -> u16 {
-        SERVICE_PORT_BASE + self.number
+        SERVICE_PORT_BASE + u16::from(self.address.octets()[3])
     }
 
     /// # Errors

@@ -42,7 +42,7 @@ impl Place {
         let mark = format!("{VARIABLE}={}", folder.display());
         let left = procfs::end_marked(&mark, Duration::from_secs(5));
         if left > 0 {
-            println!("  ended {left} processes that an earlier run had left");
+            say!("  ended {left} processes that an earlier run had left");
         }
         fs::remove_dir_all(&folder).with_context(|| format!("could not empty {}", folder.display()))?;
         fs::create_dir_all(&folder)?;
@@ -88,7 +88,7 @@ impl Drop for Place {
             let _ = fs::remove_dir_all(&self.sockets);
         }
         if self.keep {
-            println!("logs and states are in {}", self.folder.display());
+            say!("logs and states are in {}", self.folder.display());
         } else {
             let _ = fs::remove_dir_all(&self.folder);
         }

@@ -53,16 +53,16 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let agent = agent::build(&workspace, agent::Profile::Dev)?;
     let traefik = if options.without_traefik { None } else { traefik(&workspace) };
     let place = Place::take(&workspace.target("demo"), options.keep)?;
-    println!("starting {NODES} agents{}", if traefik.is_some() { " and a Traefik beside each" } else { "" });
+    say!("starting {NODES} agents{}", if traefik.is_some() { " and a Traefik beside each" } else { "" });
     let mut cluster = Cluster::start(&Plan { agent, traefik, size: NODES, base: ADDRESS_BASE }, place)?;
     let shown = if options.script { script::run(&mut cluster) } else { show(&mut cluster) };
     if shown.is_err() {
         cluster.keep_files();
     }
-    println!("ending everything");
+    say!("ending everything");
     let ended = cluster.end().context("the end was not clean");
     shown.and(ended)?;
-    println!("nothing is left running");
+    say!("nothing is left running");
     Ok(())
 }
 
@@ -70,7 +70,7 @@ fn traefik(workspace: &Workspace) -> Option<PathBuf> {
     match traefik::prepare(workspace) {
         Ok(binary) => Some(binary),
         Err(error) => {
-            println!("  going on without Traefik: {error:#}");
+            say!("  going on without Traefik: {error:#}");
             None
         }
     }
@@ -91,11 +91,11 @@ fn show(cluster: &mut Cluster) -> Result<()> {
     cluster.wait_for_all("every Traefik has all routes", limit, |node| {
         Ok(!node.has_traefik() || complete(node.traefik_servers()?))
     })?;
-    println!("{}", guide::text(cluster)?);
+    say!("{}", guide::text(cluster)?);
     let mut due = BTreeMap::new();
     while !interrupt::asked() {
         for (index, how) in cluster.fallen() {
-            println!(
+            say!(
                 "{}: its agent ended ({how}); it is started again in {RESTART_AFTER:?}",
                 cluster.nodes[index].name
             );
@@ -105,10 +105,10 @@ fn show(cluster: &mut Cluster) -> Result<()> {
         for index in due.iter().filter(|(_, at)| **at <= now).map(|(index, _)| *index).collect::<Vec<_>>() {
             due.remove(&index);
             cluster.nodes[index].start_agent()?;
-            println!("{}: its agent runs again", cluster.nodes[index].name);
+            say!("{}: its agent runs again", cluster.nodes[index].name);
         }
         std::thread::sleep(Duration::from_millis(100));
     }
-    println!();
+    say!();
     Ok(())
 }

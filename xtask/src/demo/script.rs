@@ -44,14 +44,14 @@ pub(super) fn run(cluster: &mut Cluster) -> Result<()> {
         script.steady(STEADY)
     });
     let samples = script.load.take().map(Load::finish).unwrap_or_default();
-    println!("\n{}", timeline.render(&samples));
+    say!("\n{}", timeline.render(&samples));
     let failed: Vec<&Sample> = samples.iter().filter(|sample| sample.answer.is_err()).collect();
     for sample in failed.iter().take(FAILURES_SHOWN) {
         let why = sample.answer.as_ref().err().map(String::as_str).unwrap_or_default();
-        println!("failed at {:.2} s: {why}", timeline.offset(sample.sent));
+        say!("failed at {:.2} s: {why}", timeline.offset(sample.sent));
     }
     let nodes: BTreeSet<&str> = samples.iter().filter_map(|sample| sample.answer.as_deref().ok()).collect();
-    println!("{} requests, {} failed; answered by {nodes:?}", samples.len(), failed.len());
+    say!("{} requests, {} failed; answered by {nodes:?}", samples.len(), failed.len());
     done?;
     ensure!(failed.is_empty(), "{} of {} requests failed", failed.len(), samples.len());
     Ok(())
@@ -79,7 +79,7 @@ impl Script<'_> {
             timeline
                 .step("every Traefik has the routes, enabled", || all(cluster, "routers enabled", enabled))?;
         } else {
-            println!("what a Traefik would be given:\n{}", cluster.nodes[0].document()?.pretty());
+            say!("what a Traefik would be given:\n{}", cluster.nodes[0].document()?.pretty());
         }
         for node in &cluster.nodes {
             let what = format!("every node answers, asked at {}", node.name);

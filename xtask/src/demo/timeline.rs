@@ -43,7 +43,7 @@ impl Timeline {
             Err(error) => (None, Some(format!("{error:#}"))),
         };
         let shown = millis(measured.unwrap_or(to - from));
-        println!(
+        say!(
             "  {:>7.2} s  {what}: {}",
             (from - self.begun).as_secs_f64(),
             match &failed {

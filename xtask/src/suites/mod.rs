@@ -136,11 +136,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         if members.is_empty() && !(suite == Suite::Doc && selection.has_libs) {
             continue;
         }
-        println!("\n=== {} ===", suite.name());
+        say!("\n=== {} ===", suite.name());
         let outcome = match kit.environment(&workspace, suite.needs()) {
             Ok(environment) => run_suite(&workspace, suite, &members, &selection, &environment, options)?,
             Err(why) => {
-                println!("left out: {why}");
+                say!("left out: {why}");
                 Outcome::LeftOut { why }
             }
         };
@@ -155,7 +155,7 @@ fn build(workspace: &Workspace, selection: &Selection) -> Result<Vec<Executable>
     command.arg("test").args(&selection.arguments).args(["--all-targets", "--no-run"]);
     command.arg("--message-format=json-render-diagnostics");
     let gates = if selection.features.is_empty() { "none".to_owned() } else { selection.features.join(", ") };
-    println!("building the tests (features: {gates})");
+    say!("building the tests (features: {gates})");
     let messages = child::output("cargo test --no-run", &mut command, BUILD_LIMIT)?;
     Ok(artifacts::executables(&messages, &workspace.metadata))
 }
@@ -179,7 +179,7 @@ fn run_suite(
     }
     for executable in members {
         let name = format!("{} {} ({})", executable.package, executable.target, executable.kind);
-        println!("\nRunning {name}");
+        say!("\nRunning {name}");
         let mut command = Command::new(&executable.path);
         command
             .current_dir(&executable.folder)
@@ -189,7 +189,7 @@ fn run_suite(
             .args(&options.filter);
         let began = clock::now();
         let of_this = counted(&name, quiet(&mut command), end)?;
-        println!("{}", run::took(&name, of_this.counts, clock::now() - began));
+        say!("{}", run::took(&name, of_this.counts, clock::now() - began));
         verdict.add(of_this);
     }
     Ok(Outcome::Ran { verdict, took: clock::now() - start })
@@ -228,9 +228,9 @@ fn summary(outcomes: &[(Suite, Outcome)], strict: bool) -> Result<()> {
             }
         }
     }
-    println!("\n{}", table.render());
-    failed.iter().for_each(|failure| println!("failed: {failure}"));
-    println!("{} passed, {} failed", total.passed, total.failed);
+    say!("\n{}", table.render());
+    failed.iter().for_each(|failure| say!("failed: {failure}"));
+    say!("{} passed, {} failed", total.passed, total.failed);
     if total.failed > 0 {
         bail!("tests failed: {}", total.failed);
     }

@@ -100,7 +100,7 @@ pub(crate) fn counted(name: &str, command: &mut Command, end: Instant) -> Result
     loop {
         match lines.recv_timeout(PAUSE) {
             Ok(line) => {
-                println!("{line}");
+                say!("{line}");
                 verdict.read(&line);
             }
             Err(RecvTimeoutError::Disconnected) if ended.is_some() => break,
@@ -121,10 +121,10 @@ pub(crate) fn counted(name: &str, command: &mut Command, end: Instant) -> Result
     }
     let success = ended.is_some_and(|(status, _)| status.success());
     if over {
-        println!("{name}: killed, the suite's time is over");
+        say!("{name}: killed, the suite's time is over");
     }
     if !success && verdict.counts.failed == 0 {
-        println!("{name}: ended without a verdict, which counts as one failure");
+        say!("{name}: ended without a verdict, which counts as one failure");
         verdict.counts.failed = 1;
         verdict.failures.push(format!("{name} as a whole"));
     }

@@ -36,10 +36,10 @@ pub(crate) fn run() -> Result<()> {
     findings.sort();
 
     for finding in &findings {
-        println!("{}", finding.line());
+        say!("{}", finding.line());
     }
     let errors = findings.iter().filter(|finding| finding.severity == Severity::Error).count();
-    println!(
+    say!(
         "tidy: {} crates, {} text files, {errors} errors, {} warnings",
         packages.len(),
         texts.len(),

@@ -31,7 +31,7 @@ pub(crate) enum Profile {
 pub(crate) fn build(workspace: &Workspace, profile: Profile) -> Result<PathBuf> {
     if let Some(chosen) = std::env::var_os(OVERRIDE).map(PathBuf::from) {
         ensure!(super::is_program(&chosen), "{OVERRIDE} names {}, which is no program", chosen.display());
-        println!("using {}", chosen.display());
+        say!("using {}", chosen.display());
         return Ok(chosen);
     }
     let mut command = cargo(&workspace.root);
@@ -43,7 +43,7 @@ pub(crate) fn build(workspace: &Workspace, profile: Profile) -> Result<PathBuf> 
             "release"
         }
     };
-    println!("building constellation-agent ({folder})");
+    say!("building constellation-agent ({folder})");
     child::run("cargo build --package constellation-agent", &mut command, BUILD_LIMIT)?;
     let binary = workspace.target(folder).join("constellation-agent");
     ensure!(binary.is_file(), "cargo built no {}", binary.display());

@@ -22,7 +22,7 @@ pub(crate) fn install(packages: &[&str], purpose: &str) -> Result<()> {
     if !is_root() {
         bail!("{purpose} needs {wanted}; run `sudo apt-get install {wanted}`");
     }
-    println!("  installing {wanted} by apt-get, for {purpose}");
+    say!("  installing {wanted} by apt-get, for {purpose}");
     if try_install(packages).is_ok() {
         return Ok(());
     }

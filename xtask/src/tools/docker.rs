@@ -49,7 +49,7 @@ impl Docker {
             None => start_one(workspace)?,
         };
         let whose = if private.is_some() { "a private one" } else { "the machine's own" };
-        println!("  Docker Engine: {whose}, at {}", socket.display());
+        say!("  Docker Engine: {whose}, at {}", socket.display());
         let may_start_engines = is_root() && find_program("dockerd").is_some();
         Ok(Self { socket, busybox, may_start_engines, _private: private })
     }
@@ -72,7 +72,7 @@ fn running_engine() -> Option<PathBuf> {
     let socket = match env::var("DOCKER_HOST") {
         Ok(host) if !host.is_empty() => {
             let Some(path) = host.strip_prefix("unix://") else {
-                println!("  DOCKER_HOST={host} is left aside: the suites speak to unix sockets");
+                say!("  DOCKER_HOST={host} is left aside: the suites speak to unix sockets");
                 return None;
             };
             PathBuf::from(path)

@@ -53,7 +53,7 @@ impl PrivateEngine {
         let folder = parent.join(format!("{prefix}{own}"));
         fs::create_dir_all(&folder).with_context(|| format!("could not make {}", folder.display()))?;
         let (socket, log) = (folder.join(SOCKET), folder.join("log"));
-        println!("  starting a private dockerd in {}", folder.display());
+        say!("  starting a private dockerd in {}", folder.display());
         let output = File::create(&log).with_context(|| format!("could not write {}", log.display()))?;
         let mut command = Command::new(dockerd);
         // No default bridge and no packet filter rules: the suites make their own networks, whose published ports
@@ -99,10 +99,10 @@ impl PrivateEngine {
 
 impl Drop for PrivateEngine {
     fn drop(&mut self) {
-        println!("  ending the private dockerd");
+        say!("  ending the private dockerd");
         let _cleaning = Cleaning::begin();
         if let Err(error) = empty(&self.socket) {
-            eprintln!("  could not empty the private engine: {error:#}");
+            complain!("  could not empty the private engine: {error:#}");
         }
         self.daemon.stop(STOP_GRACE);
         sweep(&self.folder);
@@ -140,7 +140,7 @@ fn sweep(folder: &Path) {
         let _ = child::run("umount", Command::new("umount").arg("-l").arg(mount), Duration::from_secs(10));
     }
     if let Err(error) = fs::remove_dir_all(folder) {
-        eprintln!("  could not remove {name}: {error}");
+        complain!("  could not remove {name}: {error}");
     }
 }
 
@@ -167,7 +167,7 @@ fn sweep_orphans(parent: &Path, prefix: &str) {
         if let Some(pid) = pid.and_then(Pid::from_raw)
             && !crate::procfs::is_running(pid)
         {
-            println!("  sweeping up the private dockerd of an earlier run in {}", entry.path().display());
+            say!("  sweeping up the private dockerd of an earlier run in {}", entry.path().display());
             // A test that still runs would make new containers while we remove the old.
             let socket = entry.path().join(SOCKET);
             crate::procfs::end_marked(&format!("{SOCKET_VARIABLE}={}", socket.display()), SWEEP_LIMIT);

