@@ -1,0 +1,369 @@
+//! Everything of one node that decides: its Raft member, its keepers and its judge, as one plain value.
+//!
+//! The service runs it on a real clock, disk and network, the simulation on simulated ones; neither decides anything.
+
+use std::collections::VecDeque;
+
+use constellation_core::{FencingToken, LeaseHolder, LeaseKind, LeaseStatus, NodeName};
+
+use crate::{
+    clock::{HolderMoment, Now},
+    lease::{
+        Answer, AskId, Command, JudgeEvent, KeeperEffect, KeeperEvent, LeaseConfig, LeaseJudge, LeaseKeeper,
+        LeaseTable, Sign, Verdict, Wish,
+    },
+    machine::{ClusterMachine, Reply},
+    mutation::{Broken, Mutation},
+    raft::{
+        Batch, Fault, Input, Lost, Output, RaftConfig, RaftId, RaftNode, Recovered, Role, Seat, Ticket,
+        proto::{ConfState, Message},
+    },
+};
+
+/// Tickets of a node's own leases begin here; those of its callers lie below.
+const OWN_TICKETS: u64 = 1 << 63;
+
+/// The leases that every node keeps.
+const KINDS: [LeaseKind; 2] = [LeaseKind::LbLeader, LeaseKind::DnsWriter];
+
+/// What a node is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "most are messages, and none is kept")]
+pub enum Event {
+    /// A tick has passed.
+    Tick,
+    /// A member said this, and was checked to be who it says.
+    Message(Message),
+    /// A batch is on disk.
+    Persisted(u64),
+    /// Whether this node would hold a lease.
+    Wish(LeaseKind, Wish),
+    /// A process is dead: its node said so under its own key.
+    Died(LeaseHolder),
+    /// A connection to a node failed.
+    Hint(NodeName, Sign),
+    /// A member could not be reached.
+    Unreachable(RaftId),
+    /// Ask for a moment at which this node knows everything that was committed before now.
+    Read(Ticket),
+    /// Change members; on the leader only.
+    Change(Ticket, Vec<(RaftId, Seat)>),
+    /// Hand Raft's lead to another voter; on the leader only.
+    Transfer(RaftId),
+}
+
+/// What a node wants done, in this order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Write this down, in order, and say so.
+    Persist(Batch),
+    /// Send this.
+    Send(Message),
+    /// Tell this node's other parts of a lease.
+    Publish(LeaseKind, LeaseStatus),
+    /// A keeper asked the cluster for a lease, or for more of it; for logs and checkers.
+    Asked(LeaseKind, AskId),
+    /// A keeper told the cluster that it let a lease go; for logs and checkers.
+    LetGo(LeaseKind),
+    /// The answer to a keeper's question came; for logs and checkers.
+    Answered {
+        /// Of which lease.
+        lease: LeaseKind,
+        /// Where in the log it stands.
+        index: u64,
+        /// Which question, and what came of it.
+        answer: Answer,
+    },
+    /// Raft's leader or term changed.
+    Role(Role),
+    /// The lease table changed; it is [`Replica::leases`].
+    Table,
+    /// Members changed.
+    Members {
+        /// To these.
+        members: ConfState,
+        /// The ticket, if this node asked for it.
+        ticket: Option<Ticket>,
+    },
+    /// A read is good now.
+    Readable(Ticket),
+    /// A ticket will have no answer.
+    Failed(Ticket, Lost),
+    /// The cluster holds this process for dead: it must end, and come back under a new boot id.
+    Dead,
+}
+
+/// Who a node is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// Its member of the Raft group.
+    pub raft: RaftId,
+    /// Its name and this run of its process.
+    pub holder: LeaseHolder,
+    /// Above every question that an earlier process with the same boot id can have asked.
+    pub first_ask: AskId,
+}
+
+/// One node.
+pub struct Replica {
+    node: RaftNode<ClusterMachine>,
+    keepers: Vec<LeaseKeeper>,
+    judge: LeaseJudge,
+    me: LeaseHolder,
+    next_ticket: u64,
+    broken: Broken,
+}
+
+impl Replica {
+    /// A node that takes over what its log held.
+    pub fn new(
+        identity: Identity,
+        raft: RaftConfig,
+        lease: LeaseConfig,
+        recovered: Recovered,
+        now: Now,
+    ) -> Result<Self, Fault> {
+        Self::with(identity, raft, lease, recovered, now, Broken::default())
+    }
+
+    /// A node with one rule broken, for a simulation that must notice.
+    #[cfg(feature = "mutations")]
+    pub fn broken(
+        identity: Identity,
+        raft: RaftConfig,
+        lease: LeaseConfig,
+        recovered: Recovered,
+        now: Now,
+        mutation: Option<Mutation>,
+    ) -> Result<Self, Fault> {
+        Self::with(identity, raft, lease, recovered, now, Broken(mutation))
+    }
+
+    fn with(
+        identity: Identity,
+        raft: RaftConfig,
+        lease: LeaseConfig,
+        recovered: Recovered,
+        now: Now,
+        broken: Broken,
+    ) -> Result<Self, Fault> {
+        let Identity { raft: id, holder: me, first_ask } = identity;
+        let node = RaftNode::with(id, raft, ClusterMachine::with(broken), recovered, broken)?;
+        let keeper = |kind| LeaseKeeper::with(kind, me.clone(), first_ask, lease, broken);
+        let keepers = KINDS.into_iter().map(keeper).collect();
+        let judge = LeaseJudge::with(lease, broken);
+        let mut replica = Self { node, keepers, judge, me, next_ticket: OWN_TICKETS, broken };
+        // What the log's snapshot says is known from the first step on; nobody wants anything yet.
+        let mut work = VecDeque::new();
+        replica.tell_table(None, now, &mut work, &mut Vec::new());
+        Ok(replica)
+    }
+
+    /// The lease table as this node has it. It may be older than the leader's.
+    pub fn leases(&self) -> &LeaseTable {
+        self.node.machine().leases()
+    }
+
+    /// The Raft member.
+    pub fn raft(&self) -> &RaftNode<ClusterMachine> {
+        &self.node
+    }
+
+    /// What this node published last of a lease.
+    pub fn status(&self, kind: LeaseKind) -> LeaseStatus {
+        let keeper = self.keepers.iter().find(|keeper| keeper.kind() == kind);
+        keeper.map(|keeper| keeper.status().clone()).unwrap_or_default()
+    }
+
+    /// The token under which this process may act now. This is the question to ask right before each effect.
+    pub fn may_act(&self, kind: LeaseKind, now: Now) -> Option<FencingToken> {
+        self.status(kind).may_act(self.holder_now(now).0)
+    }
+
+    fn holder_now(&self, now: Now) -> HolderMoment {
+        if self.broken.is(Mutation::HolderClockStandsStill) { HolderMoment(now.judge.0) } else { now.holder }
+    }
+
+    /// Takes in what happened, and says what is to be done.
+    pub fn step(&mut self, event: Event, now: Now) -> Result<Vec<Effect>, Fault> {
+        let mut effects = Vec::new();
+        let mut work = VecDeque::new();
+        match event {
+            Event::Tick => {
+                work.push_back(Input::Tick);
+                self.run(&mut work, now, &mut effects)?;
+                self.judge(JudgeEvent::Tick, now, &mut work);
+                self.tell_keepers(&KeeperEvent::Tick, now, &mut work, &mut effects);
+            }
+            Event::Message(message) => work.push_back(Input::Message(message)),
+            Event::Persisted(batch) => work.push_back(Input::Persisted(batch)),
+            Event::Wish(kind, wish) => self.wish(kind, wish, now, &mut work, &mut effects),
+            Event::Died(holder) => self.judge(JudgeEvent::Died(holder), now, &mut work),
+            Event::Hint(node, sign) => self.judge(JudgeEvent::Hint(node, sign), now, &mut work),
+            Event::Unreachable(peer) => work.push_back(Input::Unreachable(peer)),
+            Event::Read(ticket) => work.push_back(Input::Read(ticket)),
+            Event::Change(ticket, seats) => work.push_back(Input::Change(ticket, seats)),
+            Event::Transfer(to) => work.push_back(Input::Transfer(to)),
+        }
+        self.run(&mut work, now, &mut effects)?;
+        Ok(effects)
+    }
+
+    /// Feeds Raft, and hears it out, until nothing is left to say.
+    fn run(&mut self, work: &mut VecDeque<Input>, now: Now, effects: &mut Vec<Effect>) -> Result<(), Fault> {
+        while let Some(input) = work.pop_front() {
+            for output in self.node.step(input)? {
+                self.hear(output, now, work, effects);
+            }
+        }
+        Ok(())
+    }
+
+    fn hear(
+        &mut self,
+        output: Output<Reply>,
+        now: Now,
+        work: &mut VecDeque<Input>,
+        effects: &mut Vec<Effect>,
+    ) {
+        match output {
+            Output::Persist(batch) => effects.push(Effect::Persist(batch)),
+            Output::Send(message) => effects.push(Effect::Send(message)),
+            Output::Role(role) => {
+                if !role.leads {
+                    self.judge(JudgeEvent::Follows, now, work);
+                }
+                effects.push(Effect::Role(role));
+                if role.leader.is_some() {
+                    self.tell_keepers(&KeeperEvent::Leader, now, work, effects);
+                }
+            }
+            Output::Leads => self.judge(JudgeEvent::Leads, now, work),
+            Output::Applied { reply, index, .. } => {
+                for lease in KINDS {
+                    let answer = own_answer(&reply, lease, &self.me);
+                    effects.extend(answer.map(|answer| Effect::Answered { lease, index, answer }));
+                }
+                self.tell_table(Some(&reply), now, work, effects);
+                effects.push(Effect::Table);
+            }
+            Output::Restored => {
+                self.tell_table(None, now, work, effects);
+                effects.push(Effect::Table);
+            }
+            Output::Members { members, ticket } => effects.push(Effect::Members { members, ticket }),
+            Output::Readable(ticket) => effects.push(Effect::Readable(ticket)),
+            // A keeper or the judge says again what was lost, so nobody waits for their tickets.
+            Output::Failed(ticket, _) if ticket.0 >= OWN_TICKETS => {}
+            Output::Failed(ticket, lost) => effects.push(Effect::Failed(ticket, lost)),
+        }
+    }
+
+    fn tell_table(
+        &mut self,
+        reply: Option<&Reply>,
+        now: Now,
+        work: &mut VecDeque<Input>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let holder_now = self.holder_now(now);
+        let table = self.node.machine().leases();
+        let verdicts = self.judge.step(JudgeEvent::Table(table), now.judge);
+        let mut said = Vec::new();
+        for keeper in &mut self.keepers {
+            let kind = keeper.kind();
+            let answer = reply.and_then(|reply| own_answer(reply, kind, &self.me));
+            let event = KeeperEvent::Applied(table.record(kind), answer);
+            said.extend(keeper.step(event, holder_now).into_iter().map(|effect| (kind, effect)));
+        }
+        self.propose_verdicts(verdicts, work);
+        self.perform(said, work, effects);
+    }
+
+    fn tell_keepers(
+        &mut self,
+        event: &KeeperEvent,
+        now: Now,
+        work: &mut VecDeque<Input>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let now = self.holder_now(now);
+        let mut said = Vec::new();
+        for keeper in &mut self.keepers {
+            let kind = keeper.kind();
+            said.extend(keeper.step(event.clone(), now).into_iter().map(|effect| (kind, effect)));
+        }
+        self.perform(said, work, effects);
+    }
+
+    fn wish(
+        &mut self,
+        kind: LeaseKind,
+        wish: Wish,
+        now: Now,
+        work: &mut VecDeque<Input>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let now = self.holder_now(now);
+        let Some(keeper) = self.keepers.iter_mut().find(|keeper| keeper.kind() == kind) else { return };
+        let said =
+            keeper.step(KeeperEvent::Wish(wish), now).into_iter().map(|effect| (kind, effect)).collect();
+        self.perform(said, work, effects);
+    }
+
+    fn judge(&mut self, event: JudgeEvent<'_>, now: Now, work: &mut VecDeque<Input>) {
+        let verdicts = self.judge.step(event, now.judge);
+        self.propose_verdicts(verdicts, work);
+    }
+
+    fn propose_verdicts(&mut self, verdicts: Vec<Verdict>, work: &mut VecDeque<Input>) {
+        for Verdict(command) in verdicts {
+            let input = self.proposal(&command);
+            work.push_back(input);
+        }
+    }
+
+    fn perform(
+        &mut self,
+        said: Vec<(LeaseKind, KeeperEffect)>,
+        work: &mut VecDeque<Input>,
+        effects: &mut Vec<Effect>,
+    ) {
+        for (kind, effect) in said {
+            match effect {
+                KeeperEffect::Publish(status) => effects.push(Effect::Publish(kind, status)),
+                KeeperEffect::Propose(command) => {
+                    match &command {
+                        Command::Acquire { ask, .. } | Command::Renew { ask, .. } => {
+                            effects.push(Effect::Asked(kind, *ask));
+                        }
+                        Command::Release { .. } => effects.push(Effect::LetGo(kind)),
+                        Command::Expire { .. } | Command::Bury { .. } => {}
+                    }
+                    let input = self.proposal(&command);
+                    work.push_back(input);
+                }
+                KeeperEffect::Dead => effects.push(Effect::Dead),
+            }
+        }
+    }
+
+    fn proposal(&mut self, command: &Command) -> Input {
+        let ticket = Ticket(self.next_ticket);
+        self.next_ticket += 1;
+        Input::Propose(ticket, ClusterMachine::encode(command))
+    }
+}
+
+/// The answer to a question that this very process asked of this lease.
+fn own_answer(reply: &Reply, lease: LeaseKind, me: &LeaseHolder) -> Option<Answer> {
+    let ask = match &reply.command {
+        Command::Acquire { kind, holder, ask } | Command::Renew { kind, holder, ask, .. }
+            if *kind == lease && holder == me =>
+        {
+            *ask
+        }
+        _ => return None,
+    };
+    Some(Answer { ask, outcome: reply.outcome.clone() })
+}
