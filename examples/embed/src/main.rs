@@ -1,8 +1,8 @@
 //! Gossip and Traefik's provider in another program: joins a cluster without running anything itself, and serves its
 //! routes to a Traefik on this machine.
 //!
-//! `cargo run -p embed -- 127.0.0.50:7946 127.0.0.11:7946` joins the demo's cluster if that was started with
-//! `--insecure-gossip`; a sealed cluster needs its keyring instead.
+//! `cargo run -p embed -- 127.0.0.50:7946 100.64.0.7:7946` listens on the first address and joins through the second, where an
+//! agent of the cluster `demo` runs with `--insecure-gossip`. A sealed cluster needs `GossipSecurity::Sealed` with its keyring.
 
 use std::sync::Arc;
 
