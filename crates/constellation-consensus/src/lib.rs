@@ -5,8 +5,8 @@
 //!
 //! In reading order: [`clock`] keeps two clocks apart; [`lease`] has the table that is agreed on, the keeper that asks and
 //! the judge that takes away; [`raft`] is one order of commands on every member. [`Replica`] puts these together as one
-//! plain value, which decides everything about a node. [`storage`] keeps its log on disk and [`transport`] carries its
-//! frames; the task that joins the three in a running agent is not here yet.
+//! plain value, which decides everything about a node. [`LeaseService`] runs it on tokio, with [`storage`] for its disk
+//! and [`transport`] for its network, and [`LeaseHandle`] speaks for it.
 //!
 //! Why the promise holds:
 //!
@@ -38,6 +38,7 @@ mod malformed;
 mod mutation;
 pub mod raft;
 mod replica;
+mod service;
 pub mod storage;
 pub mod transport;
 
@@ -48,4 +49,5 @@ pub use self::{
     machine::{ClusterMachine, Reply},
     malformed::Malformed,
     replica::{Effect, Event, Identity, Replica},
+    service::{LeaseClocks, LeaseHandle, LeaseService, MachineClocks, ServiceConfig, ServiceError},
 };

@@ -156,9 +156,8 @@ impl LeaseTable {
             }
             Tenure::Held { .. } | Tenure::Reserved(_) | Tenure::Free => {}
         }
-        let regrant = record.holder() == Some(holder) && self.broken.is(Mutation::RegrantKeepsToken);
         let reuse = record.token.0 > 0 && self.broken.is(Mutation::ReusesTokens);
-        let token = if regrant || reuse { record.token } else { FencingToken(index) };
+        let token = if reuse { record.token } else { FencingToken(index) };
         record.tenure = Tenure::Held { holder: holder.clone(), ask };
         record.token = token;
         record.changed = index;

@@ -1,12 +1,13 @@
 //! A disk that keeps batches, loses what was not synced, and tears what was being written.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, mem};
 
 use constellation_consensus::raft::{
-    Batch, Recovered,
+    Batch, RaftId, Recovered,
     proto::{Entry, HardState, Snapshot},
 };
 
+use super::production::ProductionLog;
 use crate::Chance;
 
 /// What a log holds, as its contract says.
@@ -37,12 +38,45 @@ impl Contents {
     }
 }
 
-/// One node's disk.
+/// The log's contract and nothing else: fast, and it loses as much as a log may.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Disk {
+struct ModelLog {
     stable: Contents,
     /// Written and answered, but not synced.
     unsynced: VecDeque<Batch>,
+}
+
+impl ModelLog {
+    fn write(&mut self, batch: Batch) {
+        let sync = batch.sync;
+        self.unsynced.push_back(batch);
+        if sync {
+            for batch in self.unsynced.drain(..) {
+                self.stable.apply(&batch);
+            }
+        }
+    }
+
+    /// Of what was not synced some may have reached the platter, in order; a torn batch counts as not written.
+    fn crash(&mut self, under_way: VecDeque<Batch>, chance: &mut Chance) {
+        let mut loose: VecDeque<Batch> = self.unsynced.drain(..).chain(under_way).collect();
+        let survive = chance.place(loose.len() + 1);
+        for batch in loose.drain(..survive) {
+            self.stable.apply(&batch);
+        }
+    }
+}
+
+#[derive(Debug)]
+enum Medium {
+    Model(Box<ModelLog>),
+    Production(Box<ProductionLog>),
+}
+
+/// One node's disk, and the queue of what it is to write.
+#[derive(Debug)]
+pub(super) struct Disk {
+    medium: Medium,
     /// Being written.
     under_way: VecDeque<Batch>,
     /// Waiting for the disk.
@@ -50,12 +84,18 @@ pub(super) struct Disk {
 }
 
 impl Disk {
-    pub(super) fn new(birth: Option<&Batch>) -> Self {
-        let mut disk = Self::default();
-        if let Some(birth) = birth {
-            disk.stable.apply(birth);
-        }
-        disk
+    /// A disk with a log on it: the production one, or a model of what it promises.
+    pub(super) fn new(production: bool, id: RaftId, birth: Option<&Batch>) -> Result<Self, String> {
+        let medium = if production {
+            Medium::Production(Box::new(ProductionLog::new(id, birth)?))
+        } else {
+            let mut model = ModelLog::default();
+            if let Some(birth) = birth {
+                model.stable.apply(birth);
+            }
+            Medium::Model(Box::new(model))
+        };
+        Ok(Self { medium, under_way: VecDeque::new(), queue: VecDeque::new() })
     }
 
     /// Hands over a batch. Gives whether the disk was idle, so that a write begins now.
@@ -66,18 +106,18 @@ impl Disk {
 
     /// The write that was under way has reached the disk. Gives the number of its last batch, and whether another write
     /// begins: of all batches that came in the meantime, as one.
-    pub(super) fn finish(&mut self) -> (Option<u64>, bool) {
+    pub(super) fn finish(&mut self) -> Result<(Option<u64>, bool), String> {
         let number = self.under_way.back().map(|batch| batch.number);
-        for batch in self.under_way.drain(..) {
-            let sync = batch.sync;
-            self.unsynced.push_back(batch);
-            if sync {
-                for batch in self.unsynced.drain(..) {
-                    self.stable.apply(&batch);
+        let batches = mem::take(&mut self.under_way);
+        match &mut self.medium {
+            Medium::Model(model) => batches.into_iter().for_each(|batch| model.write(batch)),
+            Medium::Production(log) => {
+                if let Some(batch) = merged(batches) {
+                    log.write(&batch)?;
                 }
             }
         }
-        (number, self.next())
+        Ok((number, self.next()))
     }
 
     fn next(&mut self) -> bool {
@@ -88,28 +128,44 @@ impl Disk {
         true
     }
 
-    /// The process or the power is gone. Of what was not synced some may have reached the platter, in order; the batch that
-    /// was being written then is torn, which its checksum shows, so that it counts as not written.
+    /// The process or the power is gone.
     pub(super) fn crash(&mut self, chance: &mut Chance) {
         self.queue.clear();
-        let mut loose: VecDeque<Batch> = self.unsynced.drain(..).chain(self.under_way.drain(..)).collect();
-        let survive = chance.place(loose.len() + 1);
-        for batch in loose.drain(..survive) {
-            self.stable.apply(&batch);
+        let under_way = mem::take(&mut self.under_way);
+        match &mut self.medium {
+            Medium::Model(model) => model.crash(under_way, chance),
+            Medium::Production(log) => log.crash(merged(under_way), chance),
         }
     }
 
-    /// A new, empty disk.
-    pub(super) fn wipe(&mut self) {
-        *self = Self::default();
+    /// A new, empty disk for a member of this id.
+    pub(super) fn wipe(&mut self, id: RaftId) -> Result<(), String> {
+        *self = Self::new(matches!(self.medium, Medium::Production(_)), id, None)?;
+        Ok(())
     }
 
-    pub(super) fn recover(&self) -> Recovered {
-        let Contents { hard_state, snapshot, entries } = self.stable.clone();
-        Recovered { hard_state, snapshot, entries }
+    pub(super) fn recover(&mut self) -> Result<Recovered, String> {
+        match &mut self.medium {
+            Medium::Model(model) => {
+                let Contents { hard_state, snapshot, entries } = model.stable.clone();
+                Ok(Recovered { hard_state, snapshot, entries })
+            }
+            Medium::Production(log) => log.recover(),
+        }
     }
 
-    pub(super) fn kept_entries(&self) -> usize {
-        self.stable.entries.len()
+    /// How many entries are kept, where that is known without reading them.
+    pub(super) fn kept_entries(&self) -> Option<usize> {
+        match &self.medium {
+            Medium::Model(model) => Some(model.stable.entries.len()),
+            Medium::Production(_) => None,
+        }
     }
+}
+
+fn merged(batches: VecDeque<Batch>) -> Option<Batch> {
+    batches.into_iter().reduce(|mut all, next| {
+        all.merge(next);
+        all
+    })
 }

@@ -2,6 +2,8 @@
 
 use std::{fmt, time::Duration};
 
+use constellation_core::LeaseKind;
+
 use super::{
     network::{Cut, Weather},
     scenario::{Setting, Theme},
@@ -57,6 +59,15 @@ pub enum Fault {
         how: Cut,
         /// For this long.
         time: Duration,
+    },
+    /// Whoever holds a lease cannot ask for more of it, until just before it runs out; and once it got more, it is alone.
+    Starve {
+        /// Which lease.
+        lease: LeaseKind,
+        /// How long before its end the holder is heard again.
+        before_end: Duration,
+        /// For how long nothing reaches or leaves the holder, once its lease was renewed.
+        then_alone: Duration,
     },
     /// The network is bad.
     Weather {
@@ -145,6 +156,13 @@ pub(super) fn drawn(chance: &mut Chance, setting: &Setting) -> Vec<Fault> {
     let node = chance.place(nodes);
     let ttl = u64::try_from(setting.lease.ttl.as_millis()).unwrap_or(1000);
     let drift = i64::from(setting.lease.drift.parts_per_million());
+    let starved = if setting.theme == Theme::Slow { 30 } else { 5 };
+    if chance.percent(starved) {
+        let lease = if chance.percent(50) { LeaseKind::LbLeader } else { LeaseKind::DnsWriter };
+        let before_end = chance.between(Duration::ZERO, setting.lease.ask_again);
+        let then_alone = if chance.percent(80) { millis(chance, 1, 2 * ttl) } else { Duration::ZERO };
+        return vec![Fault::Starve { lease, before_end, then_alone }];
+    }
     if setting.theme == Theme::Elections && chance.percent(60) {
         return vec![crash_on(chance, node)];
     }

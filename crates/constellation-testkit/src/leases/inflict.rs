@@ -3,16 +3,21 @@
 use std::time::Duration;
 
 use constellation_consensus::{Event, Mutation, raft::RaftId};
+use constellation_core::{LeaseKind, LeaseStatus};
 
 use super::{
     checks::Violation,
     fault::{Deed, Fault},
     machine::Frozen,
+    network::Cut,
     world::{Happening, World},
 };
 
 /// What every disk is like once all is mended.
 const GOOD_DISK: Duration = Duration::from_millis(3);
+
+/// Marks of cuts that a fault makes later.
+const LATER: u64 = 1 << 32;
 
 impl World<'_> {
     pub(super) fn begin(&mut self, fault: usize) -> Result<(), Violation> {
@@ -32,8 +37,7 @@ impl World<'_> {
                 return Ok(());
             }
             Fault::LoseDisk { node, down } => {
-                self.lose_disk(*node, *down);
-                return Ok(());
+                return self.lose_disk(*node, *down);
             }
             Fault::Drift { node, parts_per_million } => {
                 self.machines[*node].clock.set_drift(*parts_per_million);
@@ -62,6 +66,14 @@ impl World<'_> {
                 }
                 *time
             }
+            Fault::Starve { lease, before_end, then_alone } => {
+                let Some((holder, left)) = self.believer(*lease) else { return Ok(()) };
+                self.machines[holder].alone_once_held = Some((mark, *then_alone));
+                for to in 0..self.machines.len() {
+                    self.network.cut(mark, holder, to, Cut::Silent);
+                }
+                left.saturating_sub(*before_end)
+            }
             Fault::Weather { weather, time } => {
                 self.network.set_weather(*weather);
                 *time
@@ -87,7 +99,7 @@ impl World<'_> {
         let mark = fault as u64;
         match &self.scenario.faults[fault].fault {
             Fault::Pause { node, .. } | Fault::Suspend { node, .. } => self.unfreeze(*node, Some(mark))?,
-            Fault::Cut { .. } => self.network.mend(mark),
+            Fault::Cut { .. } | Fault::Starve { .. } => self.network.mend(mark),
             Fault::Weather { .. } => self.network.set_weather(self.scenario.setting.weather),
             Fault::SlowDisk { node, .. } => {
                 self.machines[*node].disk_latency = self.scenario.setting.disk;
@@ -101,6 +113,17 @@ impl World<'_> {
         Ok(())
     }
 
+    /// Who believes to hold a lease, and for how much longer, in true time.
+    fn believer(&self, lease: LeaseKind) -> Option<(usize, Duration)> {
+        self.machines.iter().enumerate().find_map(|(node, machine)| {
+            let replica = machine.replica.as_ref()?;
+            replica.may_act(lease, machine.now())?;
+            let LeaseStatus::Held { until, .. } = replica.status(lease) else { return None };
+            let left = until.since(machine.now().holder.0);
+            Some((node, Duration::from_nanos(machine.clock.true_span(left))))
+        })
+    }
+
     /// Ends one reason for standing still, or all of them.
     fn unfreeze(&mut self, node: usize, mark: Option<u64>) -> Result<(), Violation> {
         let machine = &mut self.machines[node];
@@ -110,8 +133,19 @@ impl World<'_> {
         if machine.frozen.is_empty() { self.thaw(node) } else { Ok(()) }
     }
 
-    /// Whether the process dies right after what it just did.
-    pub(super) fn meets_its_end(&mut self, node: usize, deed: Deed) {
+    /// What was waiting for this node to do just what it did: it dies, or is cut off.
+    pub(super) fn meets_its_fate(&mut self, node: usize, deed: Deed) {
+        if deed == Deed::Held
+            && let Some((mark, time)) = self.machines[node].alone_once_held.take()
+        {
+            self.tell(|| format!("n{node} is alone"));
+            let mark = mark + LATER;
+            for other in 0..self.machines.len() {
+                self.network.cut(mark, node, other, Cut::Silent);
+                self.network.cut(mark, other, node, Cut::Silent);
+            }
+            self.after(time, Happening::Mend { mark });
+        }
         let Some((fatal, fault)) = self.machines[node].doomed else { return };
         if fatal != deed {
             return;
@@ -145,19 +179,22 @@ impl World<'_> {
     }
 
     /// Only where the group can bear it: one lost disk at a time, and two other voters.
-    fn lose_disk(&mut self, node: usize, down: Duration) {
+    fn lose_disk(&mut self, node: usize, down: Duration) -> Result<(), Violation> {
         if self.machines[node].replica.is_none() || !self.members_are_as_desired() {
-            return;
+            return Ok(());
         }
         self.kill(node);
-        self.machines[node].disk.wipe();
         self.machines[node].boot = 0;
         if self.mutation != Some(Mutation::ReturnsWithoutDisk) {
             self.machines[node].raft = RaftId(self.next_raft);
             self.next_raft += 1;
         }
+        let member = self.machines[node].raft;
+        let wiped = self.machines[node].disk.wipe(member);
+        wiped.map_err(|why| Violation::Stopped { member, why })?;
         let life = self.machines[node].life;
         self.after(down, Happening::Restart { node, life });
+        Ok(())
     }
 
     /// From here on nothing goes wrong any more.
@@ -168,6 +205,7 @@ impl World<'_> {
         for node in 0..self.machines.len() {
             self.machines[node].drains = 0;
             self.machines[node].doomed = None;
+            self.machines[node].alone_once_held = None;
             self.machines[node].disk_latency = GOOD_DISK;
             self.unfreeze(node, None)?;
             self.start(node)?;

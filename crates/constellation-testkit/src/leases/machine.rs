@@ -36,19 +36,27 @@ pub(super) struct SimMachine {
     pub(super) drains: u32,
     /// What it will die right after, by which fault.
     pub(super) doomed: Option<(Deed, usize)>,
+    /// That it is cut off once it holds a lease, by which mark and for how long.
+    pub(super) alone_once_held: Option<(u64, Duration)>,
 }
 
 /// Sockets' buffers: what arrives beyond is lost.
 const WAITING_BOUND: usize = 2000;
 
 impl SimMachine {
-    pub(super) fn new(index: usize, setting: &Setting, uptime: Duration, birth: Option<&Batch>) -> Self {
-        Self {
+    pub(super) fn new(
+        index: usize,
+        setting: &Setting,
+        uptime: Duration,
+        birth: Option<&Batch>,
+    ) -> Result<Self, String> {
+        let raft = RaftId(u64::try_from(index).unwrap_or(0) + 1);
+        Ok(Self {
             name: name(index),
-            raft: RaftId(u64::try_from(index).unwrap_or(0) + 1),
+            raft,
             boot: 0,
             clock: MachineClock::new(setting.drifts[index], uptime),
-            disk: Disk::new(birth),
+            disk: Disk::new(setting.production_log, raft, birth)?,
             disk_latency: setting.disk,
             replica: None,
             life: 0,
@@ -56,7 +64,8 @@ impl SimMachine {
             waiting: Vec::new(),
             drains: 0,
             doomed: None,
-        }
+            alone_once_held: None,
+        })
     }
 
     pub(super) fn holder(&self) -> LeaseHolder {
@@ -97,7 +106,8 @@ impl SimMachine {
             checkpoint_bytes: 1 << 20,
             keep_entries: setting.checkpoint_entries / 2,
         };
-        let replica = Replica::broken(identity, raft, setting.lease, self.disk.recover(), now, mutation)
+        let recovered = self.disk.recover()?;
+        let replica = Replica::broken(identity, raft, setting.lease, recovered, now, mutation)
             .map_err(|fault| chain(&fault))?;
         self.replica = Some(replica);
         Ok(())

@@ -12,8 +12,10 @@ mod inflict;
 mod machine;
 mod network;
 mod operator;
+mod production;
 mod scenario;
 mod shrink;
+mod step;
 mod world;
 
 pub use self::{

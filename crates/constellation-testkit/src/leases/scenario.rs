@@ -30,6 +30,8 @@ pub struct Setting {
     pub weather: Weather,
     /// How long a write takes at most where no fault makes it slower.
     pub disk: Duration,
+    /// Whether the disks run the production log, and not a model of what it promises.
+    pub production_log: bool,
     /// How many nodes; the first ones vote.
     pub nodes: usize,
     /// How many vote at first.
@@ -85,8 +87,19 @@ impl Scenario {
         let bound = i64::from(drift);
         let drifts = (0..nodes).map(|_| fault::extreme(&mut chance, bound)).collect();
         let checkpoint_entries = 20 + chance.below(200);
-        let setting =
-            Setting { theme, weather, disk, nodes, voters, timing, lease, drifts, checkpoint_entries };
+        let production_log = chance.percent(10);
+        let setting = Setting {
+            theme,
+            production_log,
+            weather,
+            disk,
+            nodes,
+            voters,
+            timing,
+            lease,
+            drifts,
+            checkpoint_entries,
+        };
 
         let length = Duration::from_secs(20 + chance.below(40));
         let pause = Duration::from_millis(200 + chance.below(4000));

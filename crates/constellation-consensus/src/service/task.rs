@@ -1,0 +1,220 @@
+//! The one task that owns the replica.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use constellation_core::{LeaseHolder, LeaseKind, LeaseStatus};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::{MissedTickBehavior, interval},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{LeaseHandle, ServiceConfig, ServiceError, clocks::LeaseClocks, disk::Disk, handle::Ask};
+use crate::{
+    Body, Frame, Transport,
+    lease::{LeaseTable, Sign},
+    raft::{Lost, RaftId, Role, Ticket, Timing, proto::ConfState},
+    replica::{Effect, Event, Replica},
+    transport::{Delivery, Incoming, PeerIdentity},
+};
+
+/// The other parts of an agent that ask: each waits for its answer.
+const ASKS_BOUND: usize = 16;
+
+/// The leases that a handle can follow.
+const LEASES: [LeaseKind; 2] = [LeaseKind::LbLeader, LeaseKind::DnsWriter];
+
+pub(super) struct Task<T> {
+    replica: Replica,
+    transport: T,
+    disk: Disk,
+    clocks: Arc<dyn LeaseClocks>,
+    asks: mpsc::Receiver<Ask>,
+    timing: Timing,
+    epoch: u64,
+    id: RaftId,
+    statuses: BTreeMap<LeaseKind, watch::Sender<LeaseStatus>>,
+    role: watch::Sender<Role>,
+    table: watch::Sender<Arc<LeaseTable>>,
+    members: watch::Sender<ConfState>,
+    next_ticket: u64,
+    reads: BTreeMap<Ticket, oneshot::Sender<Result<(), Lost>>>,
+    changes: BTreeMap<Ticket, oneshot::Sender<Result<ConfState, Lost>>>,
+}
+
+impl<T: Transport> Task<T> {
+    pub(super) fn new(
+        config: &ServiceConfig,
+        replica: Replica,
+        transport: T,
+        disk: Disk,
+        clocks: Arc<dyn LeaseClocks>,
+    ) -> (Self, LeaseHandle) {
+        let (ask, asks) = mpsc::channel(ASKS_BOUND);
+        let statuses: BTreeMap<_, _> =
+            LEASES.map(|lease| (lease, watch::Sender::new(LeaseStatus::Unheld))).into();
+        let role = watch::Sender::new(replica.raft().role());
+        let table = watch::Sender::new(Arc::new(replica.leases().clone()));
+        let members = watch::Sender::new(replica.raft().members().clone());
+        let handle = LeaseHandle {
+            holder: config.holder.clone(),
+            asks: ask,
+            statuses: statuses.iter().map(|(lease, status)| (*lease, status.subscribe())).collect(),
+            role: role.subscribe(),
+            table: table.subscribe(),
+            members: members.subscribe(),
+            clocks: Arc::clone(&clocks),
+        };
+        let task = Self {
+            replica,
+            transport,
+            disk,
+            clocks,
+            asks,
+            timing: config.raft.timing,
+            epoch: config.epoch,
+            id: config.id,
+            statuses,
+            role,
+            table,
+            members,
+            next_ticket: 0,
+            reads: BTreeMap::new(),
+            changes: BTreeMap::new(),
+        };
+        (task, handle)
+    }
+
+    pub(super) async fn run(
+        mut self,
+        mut deliveries: mpsc::Receiver<Delivery>,
+        stop: CancellationToken,
+    ) -> Result<(), ServiceError> {
+        let mut ticks = interval(self.timing.tick);
+        // A process that stood still does not make up for its ticks: that would be an election for each of them.
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        loop {
+            let event = tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                written = self.disk.written() => Event::Persisted(written?),
+                Some(delivery) = deliveries.recv() => {
+                    let Some(event) = self.read(delivery) else { continue };
+                    event
+                }
+                Some(ask) = self.asks.recv() => self.note(ask),
+                _ = ticks.tick() => Event::Tick,
+            };
+            self.step(event)?;
+        }
+    }
+
+    fn step(&mut self, event: Event) -> Result<(), ServiceError> {
+        let effects = self.replica.step(event, self.clocks.now())?;
+        let mut table_changed = false;
+        for effect in effects {
+            match effect {
+                Effect::Persist(batch) => self.disk.write(batch)?,
+                Effect::Send(message) => {
+                    let to = RaftId(message.to);
+                    let (epoch, from) = (self.epoch, self.id.0);
+                    self.transport.send(to, Frame { epoch, from, to: to.0, body: Some(Body::Raft(message)) });
+                }
+                Effect::Publish(lease, status) => {
+                    if let Some(sender) = self.statuses.get(&lease) {
+                        sender.send_replace(status);
+                    }
+                }
+                Effect::Asked(lease, ask) => tracing::trace!(%lease, ask = ask.0, "asked for the lease"),
+                Effect::LetGo(lease) => tracing::debug!(%lease, "the lease is let go"),
+                Effect::Answered { lease, index, answer } => {
+                    tracing::trace!(%lease, index, ask = answer.ask.0, outcome = ?answer.outcome, "answered");
+                }
+                Effect::Role(role) => {
+                    self.role.send_replace(role);
+                }
+                Effect::Table => table_changed = true,
+                Effect::Members { members, ticket } => {
+                    self.members.send_replace(members.clone());
+                    if let Some(waits) = ticket.and_then(|ticket| self.changes.remove(&ticket)) {
+                        // Whoever asked may have left.
+                        let _ = waits.send(Ok(members));
+                    }
+                }
+                Effect::Readable(ticket) => {
+                    // What was applied before is shown before the read is answered.
+                    self.show_table(std::mem::take(&mut table_changed));
+                    if let Some(waits) = self.reads.remove(&ticket) {
+                        let _ = waits.send(Ok(()));
+                    }
+                }
+                Effect::Failed(ticket, lost) => {
+                    if let Some(waits) = self.reads.remove(&ticket) {
+                        let _ = waits.send(Err(lost));
+                    } else if let Some(waits) = self.changes.remove(&ticket) {
+                        let _ = waits.send(Err(lost));
+                    }
+                }
+                Effect::Dead => return Err(ServiceError::Dead),
+            }
+        }
+        self.show_table(table_changed);
+        Ok(())
+    }
+
+    fn show_table(&self, changed: bool) {
+        if changed {
+            self.table.send_replace(Arc::new(self.replica.leases().clone()));
+        }
+    }
+
+    fn ticket(&mut self) -> Ticket {
+        self.next_ticket += 1;
+        Ticket(self.next_ticket)
+    }
+
+    fn note(&mut self, ask: Ask) -> Event {
+        match ask {
+            Ask::Wish(lease, wish) => Event::Wish(lease, wish),
+            Ask::Died(holder) => Event::Died(holder),
+            Ask::Hint(node, sign) => Event::Hint(node, sign),
+            Ask::Transfer(to) => Event::Transfer(to),
+            Ask::Read(answer) => {
+                let ticket = self.ticket();
+                self.reads.insert(ticket, answer);
+                Event::Read(ticket)
+            }
+            Ask::Change(seats, answer) => {
+                let ticket = self.ticket();
+                self.changes.insert(ticket, answer);
+                Event::Change(ticket, seats)
+            }
+        }
+    }
+
+    /// What a delivery means, if anything.
+    fn read(&self, delivery: Delivery) -> Option<Event> {
+        match delivery.incoming {
+            Incoming::Frame { from, frame } => read_frame(&from, frame),
+            Incoming::Unreachable { peer, refused } => {
+                let sign = if refused { Sign::Refused } else { Sign::TimedOut };
+                tracing::debug!(%peer, ?sign, "a member cannot be reached");
+                Some(Event::Unreachable(peer))
+            }
+        }
+    }
+}
+
+fn read_frame(from: &PeerIdentity, frame: Frame) -> Option<Event> {
+    match frame.body? {
+        // The carrier has compared the frame's sender with the certificate; the message names it once more.
+        Body::Raft(message) if message.from == from.id.0 => Some(Event::Message(message)),
+        Body::Raft(_) => None,
+        // A node speaks for its own processes only.
+        Body::Obituary(obituary) if obituary.node == from.node.as_str() => {
+            let boot: [u8; 16] = obituary.boot.try_into().ok()?;
+            let boot = u128::from_be_bytes(boot);
+            Some(Event::Died(LeaseHolder { node: from.node.clone(), boot }))
+        }
+        Body::Obituary(_) => None,
+    }
+}
