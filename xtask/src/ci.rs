@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result};
 use crate::{
     child, clock,
     clock::seconds,
-    demo, suites,
+    demo, sim, suites,
     table::Table,
     tidy,
     workspace::{Workspace, cargo},
@@ -26,12 +26,13 @@ const STEP_LIMIT: Duration = Duration::from_secs(2400);
 pub(crate) fn run() -> Result<()> {
     let workspace = Workspace::read()?;
     let features = workspace.known_features(suites::plan::FEATURES).join(",");
-    let steps: [(&str, &dyn Fn() -> Result<()>); 6] = [
+    let steps: [(&str, &dyn Fn() -> Result<()>); 7] = [
         ("fmt", &|| cargo_step(&workspace, &["fmt", "--all", "--check"])),
         ("tidy", &tidy::run),
         ("clippy", &|| clippy(&workspace, &features)),
         ("doc", &|| cargo_step(&workspace, &["doc", "--workspace", "--no-deps", "--keep-going"])),
         ("test", &|| suites::run(&suites::Options::default())),
+        ("sim", &sim::check),
         ("demo --script", &|| demo::run(&demo::Options { script: true, ..demo::Options::default() })),
     ];
     let begun = clock::now();

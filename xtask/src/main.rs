@@ -1,8 +1,9 @@
 //! `cargo xtask`: the one front door of this workspace, for people and for CI alike.
 //!
-//! It checks what no compiler checks (`tidy`), runs every test that this machine can run (`test`), shows a whole
-//! cluster on one machine (`demo`), measures it (`bench`), and does all of that in CI's order (`ci`). It links none
-//! of the workspace's crates: it builds within seconds, and it drives the programs as their users do.
+//! It checks what no compiler checks (`tidy`), runs every test that this machine can run (`test`), attacks the leases in
+//! simulation (`sim`), shows a whole cluster on one machine (`demo`), measures it (`bench`), and does all of that in
+//! CI's order (`ci`). It links none of the workspace's crates: it builds within seconds, and it drives the programs as
+//! their users do.
 
 #[macro_use]
 mod say;
@@ -16,6 +17,7 @@ mod demo;
 mod http;
 mod interrupt;
 mod procfs;
+mod sim;
 mod suites;
 mod table;
 mod tidy;
@@ -52,7 +54,10 @@ enum Command {
     Demo(demo::Options),
     /// Measure a release build; prints, and never judges
     Bench(bench::Options),
-    /// What CI runs: fmt, tidy, clippy, doc, test, demo --script
+    /// Attack the leases in simulation, from seeds
+    #[command(disable_help_flag = true)]
+    Sim(sim::Options),
+    /// What CI runs: fmt, tidy, clippy, doc, test, sim, demo --script
     Ci,
 }
 
@@ -65,6 +70,7 @@ fn main() -> ExitCode {
         }
         Command::Demo(options) => demo::run(&options),
         Command::Bench(options) => bench::run(&options),
+        Command::Sim(options) => sim::run(&options),
         Command::Ci => ci::run(),
     });
     match done {

@@ -1,6 +1,12 @@
-//! Plays the lease simulation: `sim --seeds 2000`, `sim --seed 17 --trace`, `sim --mutations`.
+//! Plays the lease simulation: `cargo xtask sim --seeds 2000`, `… --seed 17 --trace`, `… --mutations`.
 
-use std::{process::ExitCode, thread, time::Duration};
+use std::{
+    io::{IsTerminal as _, Write as _},
+    process::ExitCode,
+    sync::atomic::{AtomicU64, Ordering},
+    thread,
+    time::Duration,
+};
 
 use clap::Parser;
 use constellation_consensus::Mutation;
@@ -8,9 +14,10 @@ use constellation_testkit::leases::{Campaign, Scenario, campaign, run, run_trace
 
 /// Attack the lease promise, by seeds.
 #[derive(Debug, Parser)]
+#[command(bin_name = "cargo xtask sim")]
 struct Args {
     /// How many seeds to play.
-    #[arg(long, default_value_t = 200)]
+    #[arg(long, default_value_t = 2000)]
     seeds: u64,
     /// The first seed.
     #[arg(long, default_value_t = 0)]
@@ -84,6 +91,35 @@ fn one(args: &Args, seed: u64) -> ExitCode {
     }
 }
 
+/// Tells a person at a terminal how far it is.
+struct Progress {
+    seeds: u64,
+    played: AtomicU64,
+    shown: bool,
+}
+
+impl Progress {
+    fn new(seeds: u64) -> Self {
+        Self { seeds, played: AtomicU64::new(0), shown: std::io::stderr().is_terminal() }
+    }
+
+    fn count(&self) {
+        let played = self.played.fetch_add(1, Ordering::Relaxed) + 1;
+        if self.shown && (played.is_multiple_of(25) || played == self.seeds) {
+            let _ = write!(std::io::stderr(), "\r{played} of {} seeds ", self.seeds);
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if self.shown {
+            // Back to the beginning of the line, and nothing on it.
+            let _ = write!(std::io::stderr(), "\r\x1b[K");
+        }
+    }
+}
+
 fn many(args: &Args) -> ExitCode {
     let plan = Campaign {
         from: args.from,
@@ -92,11 +128,14 @@ fn many(args: &Args) -> ExitCode {
         stop_early: false,
         threads: threads(args),
     };
+    let progress = Progress::new(args.seeds);
     let tally = campaign(plan, &|seed, report| {
+        progress.count();
         if let Some(violation) = &report.violation {
             println!("seed {seed}: {violation}");
         }
     });
+    drop(progress);
     println!(
         "{} runs, {} steps, {} tenures; slowest to settle {:?}; {} broken",
         tally.runs,
@@ -111,7 +150,8 @@ fn many(args: &Args) -> ExitCode {
     for planned in &small.faults {
         println!("  {planned}");
     }
-    println!("replay: sim --seed {} --shrink --trace", first.seed);
+    let broken = args.mutation.map(|mutation| format!(" --mutation {mutation:?}")).unwrap_or_default();
+    println!("replay: cargo xtask sim --seed {} --shrink --trace{broken}", first.seed);
     ExitCode::FAILURE
 }
 
@@ -127,7 +167,9 @@ fn mutations(args: &Args) -> ExitCode {
             stop_early: true,
             threads: threads(args),
         };
-        let tally = campaign(plan, &|_, _| {});
+        let progress = Progress::new(args.seeds);
+        let tally = campaign(plan, &|_, _| progress.count());
+        drop(progress);
         if let Some(first) = tally.failures.first() {
             let at = Duration::as_secs_f64(&first.at);
             println!("| {mutation:?} | {} | {} | {at:.1} s |", first.seed, first.violation.name());
