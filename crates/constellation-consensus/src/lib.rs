@@ -4,7 +4,7 @@
 //! > a lease, as long as the clocks of any two machines *run* at rates within the configured bound.
 //!
 //! In reading order: [`clock`] keeps two clocks apart; [`lease`] has the table that is agreed on, the keeper that asks and
-//! the judge that takes away; [`raft`] is one order of commands on every member. [`Replica`] puts these together as one
+//! the judge that takes away; [`member`] has who belongs to the cluster, and who of them votes; [`raft`] is one order of commands on every member. [`Replica`] puts these together as one
 //! plain value, which decides everything about a node. [`LeaseService`] runs it on tokio, with [`storage`] for its disk
 //! and [`transport`] for its network, and [`LeaseHandle`] speaks for it.
 //!
@@ -31,6 +31,7 @@ mod frame;
 pub mod lease;
 mod machine;
 mod malformed;
+pub mod member;
 #[cfg_attr(
     not(feature = "mutations"),
     allow(dead_code, unreachable_pub, reason = "only a simulation breaks rules")
@@ -46,8 +47,8 @@ pub mod transport;
 pub use self::mutation::Mutation;
 pub use self::{
     frame::{Body, Frame, Obituary, Transport},
-    machine::{ClusterMachine, Reply},
+    machine::{ClusterCommand, ClusterMachine, NOTE_BYTES_MAX, Reply},
     malformed::Malformed,
     replica::{Effect, Event, Identity, Replica},
-    service::{LeaseClocks, LeaseHandle, LeaseService, MachineClocks, ServiceConfig, ServiceError},
+    service::{LeaseClocks, LeaseHandle, LeaseService, MachineClocks, ServiceConfig, ServiceError, Standing},
 };

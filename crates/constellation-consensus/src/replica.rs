@@ -12,7 +12,8 @@ use crate::{
         Answer, AskId, Command, JudgeEvent, KeeperEffect, KeeperEvent, LeaseConfig, LeaseJudge, LeaseKeeper,
         LeaseTable, Sign, Verdict, Wish,
     },
-    machine::{ClusterMachine, Reply},
+    machine::{ClusterCommand, ClusterMachine, Reply},
+    member::MemberTable,
     mutation::{Broken, Mutation},
     raft::{
         Batch, Fault, Input, Lost, Output, RaftConfig, RaftId, RaftNode, Recovered, Role, Seat, Ticket,
@@ -28,7 +29,6 @@ const KINDS: [LeaseKind; 2] = [LeaseKind::LbLeader, LeaseKind::DnsWriter];
 
 /// What a node is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(clippy::large_enum_variant, reason = "most are messages, and none is kept")]
 pub enum Event {
     /// A tick has passed.
     Tick,
@@ -39,13 +39,20 @@ pub enum Event {
     /// Whether this node would hold a lease.
     Wish(LeaseKind, Wish),
     /// A process is dead: its node said so under its own key.
-    Died(LeaseHolder),
+    Died {
+        /// Which process.
+        holder: LeaseHolder,
+        /// Its member of the Raft group, where that is known.
+        member: Option<RaftId>,
+    },
     /// A connection to a node failed.
     Hint(NodeName, Sign),
     /// A member could not be reached.
     Unreachable(RaftId),
     /// Ask for a moment at which this node knows everything that was committed before now.
     Read(Ticket),
+    /// Put a command to the cluster.
+    Propose(Ticket, ClusterCommand),
     /// Change members; on the leader only.
     Change(Ticket, Vec<(RaftId, Seat)>),
     /// Hand Raft's lead to another voter; on the leader only.
@@ -78,6 +85,17 @@ pub enum Effect {
     Role(Role),
     /// The lease table changed; it is [`Replica::leases`].
     Table,
+    /// The table of members changed; it is [`Replica::table_of_members`].
+    Roster,
+    /// A command that was put under this ticket is applied here.
+    Applied {
+        /// The ticket.
+        ticket: Ticket,
+        /// Where in the log it stands.
+        index: u64,
+        /// What came of it.
+        reply: Reply,
+    },
     /// Members changed.
     Members {
         /// To these.
@@ -164,6 +182,11 @@ impl Replica {
         self.node.machine().leases()
     }
 
+    /// Who belongs to the cluster, as this node has it.
+    pub fn table_of_members(&self) -> &MemberTable {
+        self.node.machine().members()
+    }
+
     /// The Raft member.
     pub fn raft(&self) -> &RaftNode<ClusterMachine> {
         &self.node
@@ -198,10 +221,14 @@ impl Replica {
             Event::Message(message) => work.push_back(Input::Message(message)),
             Event::Persisted(batch) => work.push_back(Input::Persisted(batch)),
             Event::Wish(kind, wish) => self.wish(kind, wish, now, &mut work, &mut effects),
-            Event::Died(holder) => self.judge(JudgeEvent::Died(holder), now, &mut work),
+            Event::Died { holder, member } => {
+                work.extend(member.map(Input::Bereaved));
+                self.judge(JudgeEvent::Died(holder), now, &mut work);
+            }
             Event::Hint(node, sign) => self.judge(JudgeEvent::Hint(node, sign), now, &mut work),
             Event::Unreachable(peer) => work.push_back(Input::Unreachable(peer)),
             Event::Read(ticket) => work.push_back(Input::Read(ticket)),
+            Event::Propose(ticket, command) => work.push_back(Input::Propose(ticket, command.encode())),
             Event::Change(ticket, seats) => work.push_back(Input::Change(ticket, seats)),
             Event::Transfer(to) => work.push_back(Input::Transfer(to)),
         }
@@ -239,17 +266,25 @@ impl Replica {
                 }
             }
             Output::Leads => self.judge(JudgeEvent::Leads, now, work),
-            Output::Applied { reply, index, .. } => {
+            Output::Applied { reply, index, ticket } => {
                 for lease in KINDS {
                     let answer = own_answer(&reply, lease, &self.me);
                     effects.extend(answer.map(|answer| Effect::Answered { lease, index, answer }));
                 }
-                self.tell_table(Some(&reply), now, work, effects);
-                effects.push(Effect::Table);
+                match reply {
+                    Reply::Lease { .. } => {
+                        self.tell_table(Some(&reply), now, work, effects);
+                        effects.push(Effect::Table);
+                    }
+                    Reply::Member(_) => effects.push(Effect::Roster),
+                    Reply::Noted => {}
+                }
+                let asked = ticket.filter(|ticket| ticket.0 < OWN_TICKETS);
+                effects.extend(asked.map(|ticket| Effect::Applied { ticket, index, reply }));
             }
             Output::Restored => {
                 self.tell_table(None, now, work, effects);
-                effects.push(Effect::Table);
+                effects.extend([Effect::Table, Effect::Roster]);
             }
             Output::Members { members, ticket } => effects.push(Effect::Members { members, ticket }),
             Output::Readable(ticket) => effects.push(Effect::Readable(ticket)),
@@ -351,13 +386,14 @@ impl Replica {
     fn proposal(&mut self, command: &Command) -> Input {
         let ticket = Ticket(self.next_ticket);
         self.next_ticket += 1;
-        Input::Propose(ticket, ClusterMachine::encode(command))
+        Input::Propose(ticket, ClusterCommand::Lease(command.clone()).encode())
     }
 }
 
 /// The answer to a question that this very process asked of this lease.
 fn own_answer(reply: &Reply, lease: LeaseKind, me: &LeaseHolder) -> Option<Answer> {
-    let ask = match &reply.command {
+    let Reply::Lease { command, outcome } = reply else { return None };
+    let ask = match command {
         Command::Acquire { kind, holder, ask } | Command::Renew { kind, holder, ask, .. }
             if *kind == lease && holder == me =>
         {
@@ -365,5 +401,5 @@ fn own_answer(reply: &Reply, lease: LeaseKind, me: &LeaseHolder) -> Option<Answe
         }
         _ => return None,
     };
-    Some(Answer { ask, outcome: reply.outcome.clone() })
+    Some(Answer { ask, outcome: outcome.clone() })
 }

@@ -28,6 +28,8 @@ pub enum Input {
     Transfer(RaftId),
     /// A peer could not be reached.
     Unreachable(RaftId),
+    /// A peer's process is proven dead. Where it led, its followers need not wait until they miss it.
+    Bereaved(RaftId),
 }
 
 /// What a member wants done, in this order.

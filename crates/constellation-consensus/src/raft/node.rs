@@ -46,8 +46,13 @@ pub struct RaftNode<M: Machine> {
     pub(super) tickets: Tickets,
     /// For how many ticks a snapshot to a peer has been on its way.
     pub(super) snapshots: BTreeMap<u64, usize>,
+    /// The leader is dead, and after so many ticks this member stands in its place.
+    stands_in: Option<(RaftId, usize)>,
     pub(super) broken: Broken,
 }
+
+/// How many ticks after another each follower of a dead leader stands for election: long enough for one to be elected.
+const STAND_APART: usize = 3;
 
 /// The snapshot that a new group is born from: index 1, term 1, and its founders as voters.
 ///
@@ -112,6 +117,7 @@ impl<M: Machine> RaftNode<M> {
             written: 0,
             tickets: Tickets::default(),
             snapshots: BTreeMap::new(),
+            stands_in: None,
             broken,
         };
         node.role.term = node.raw.raft.term;
@@ -149,11 +155,24 @@ impl<M: Machine> RaftNode<M> {
         self.raw.raft.raft_log.last_index()
     }
 
+    /// What is committed, as far as this member knows.
+    pub fn committed(&self) -> u64 {
+        self.raw.raft.raft_log.committed
+    }
+
+    /// How far each member's log agrees with this one's, where this member leads.
+    pub fn progress(&self) -> BTreeMap<RaftId, u64> {
+        if !self.role.leads {
+            return BTreeMap::new();
+        }
+        self.raw.raft.prs().iter().map(|(id, progress)| (RaftId(*id), progress.matched)).collect()
+    }
+
     /// Takes in one thing, and says what is to be done. After an error the member is of no more use.
     pub fn step(&mut self, input: Input) -> Result<Vec<Output<M::Reply>>, Fault> {
         let mut outputs = Vec::new();
         match input {
-            Input::Tick => self.tick(&mut outputs),
+            Input::Tick => self.tick(&mut outputs)?,
             Input::Message(message) => self.receive(message)?,
             Input::Persisted(batch) => {
                 self.written = self.written.max(batch);
@@ -165,6 +184,7 @@ impl<M: Machine> RaftNode<M> {
             Input::Transfer(to) if self.role.leads => self.raw.transfer_leader(to.0),
             Input::Transfer(_) => {}
             Input::Unreachable(peer) => self.raw.report_unreachable(peer.0),
+            Input::Bereaved(peer) => self.bereaved(peer)?,
         }
         while self.raw.has_ready() {
             self.handle_ready(&mut outputs)?;
@@ -175,7 +195,7 @@ impl<M: Machine> RaftNode<M> {
         Ok(outputs)
     }
 
-    fn tick(&mut self, outputs: &mut Vec<Output<M::Reply>>) {
+    fn tick(&mut self, outputs: &mut Vec<Output<M::Reply>>) -> Result<(), Fault> {
         for unwritten in &mut self.unwritten {
             unwritten.age += 1;
         }
@@ -190,7 +210,46 @@ impl<M: Machine> RaftNode<M> {
         if !silent {
             self.raw.tick();
             self.give_up_snapshots();
+            self.stand_in_if_due()?;
         }
+        Ok(())
+    }
+
+    /// The peer's process is proven dead. If it led, its followers stand for election one after another instead of waiting
+    /// until they miss it. That costs no safety (it is an election like any other), and pre-vote would forbid it: who
+    /// heard from a leader a moment ago grants none.
+    fn bereaved(&mut self, peer: RaftId) -> Result<(), Fault> {
+        let votes = |id: RaftId| self.members.voters.contains(&id.0);
+        if self.role.leader != Some(peer) || peer == self.id || !votes(self.id) {
+            return Ok(());
+        }
+        // Beginning with the one after the dead, so that it is not always the same one that takes over.
+        let rank = |id: u64| (id <= peer.0, id);
+        let before =
+            self.members.voters.iter().filter(|id| **id != peer.0 && rank(**id) < rank(self.id.0)).count();
+        self.stands_in = Some((peer, before * STAND_APART));
+        if self.unwritten.is_empty() { self.stand_in_if_due() } else { Ok(()) }
+    }
+
+    fn stand_in_if_due(&mut self) -> Result<(), Fault> {
+        let Some((dead, wait)) = self.stands_in else { return Ok(()) };
+        if self.role.leader != Some(dead) || self.raw.raft.state != StateRole::Follower {
+            self.stands_in = None;
+        } else if wait > 0 {
+            self.stands_in = Some((dead, wait - 1));
+        } else {
+            self.stands_in = None;
+            // What a leader says that hands over: the election that comes of it skips pre-vote.
+            let message = eraftpb::Message {
+                msg_type: eraftpb::MessageType::MsgTimeoutNow,
+                from: dead.0,
+                to: self.id.0,
+                term: self.raw.raft.term,
+                ..Default::default()
+            };
+            self.raw.step(message)?;
+        }
+        Ok(())
     }
 
     /// A snapshot that got lost on its way would keep its receiver waiting for ever: the library waits to be told.

@@ -1,15 +1,21 @@
 //! What the rest of a process has of the service.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use constellation_core::{FencingToken, LeaseHolder, LeaseKind, LeaseStatus};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::clocks::LeaseClocks;
 use crate::{
+    clock::HolderMoment,
     lease::{LeaseTable, Sign, Wish},
+    machine::{ClusterCommand, Reply},
+    member::MemberTable,
     raft::{Lost, RaftId, Role, Seat, proto::ConfState},
 };
+
+/// Where a command that was put stands in the log, and what came of it; or why that is not known.
+pub(super) type Proposed = oneshot::Sender<Result<(u64, Reply), Lost>>;
 
 /// What is asked of the task.
 #[derive(Debug)]
@@ -17,9 +23,22 @@ pub(super) enum Ask {
     Wish(LeaseKind, Wish),
     Died(LeaseHolder),
     Hint(constellation_core::NodeName, Sign),
+    Propose(ClusterCommand, Proposed),
+    Standing(oneshot::Sender<Standing>),
     Read(oneshot::Sender<Result<(), Lost>>),
     Change(Vec<(RaftId, Seat)>, oneshot::Sender<Result<ConfState, Lost>>),
     Transfer(RaftId),
+}
+
+/// How far this node's log is, and where it leads those of the others.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// What is committed, as far as this node knows.
+    pub committed: u64,
+    /// What it has applied.
+    pub applied: u64,
+    /// How far each member's log agrees with its own; empty unless it leads.
+    pub progress: BTreeMap<RaftId, u64>,
 }
 
 /// Speaks for the service. Clones speak for the same.
@@ -31,6 +50,8 @@ pub struct LeaseHandle {
     pub(super) role: watch::Receiver<Role>,
     pub(super) table: watch::Receiver<Arc<LeaseTable>>,
     pub(super) members: watch::Receiver<ConfState>,
+    pub(super) roster: watch::Receiver<Arc<MemberTable>>,
+    pub(super) tick: watch::Sender<Duration>,
     pub(super) clocks: Arc<dyn LeaseClocks>,
 }
 
@@ -78,6 +99,26 @@ impl LeaseHandle {
         answered.await.unwrap_or(Err(Lost::Unknown))
     }
 
+    /// Puts a command to the cluster, and waits until it is applied here. Gives where in the log it stands, and what came
+    /// of it. [`Lost::Unknown`] means that it may have happened, or may yet.
+    pub async fn propose(&self, command: ClusterCommand) -> Result<(u64, Reply), Lost> {
+        let (answer, answered) = oneshot::channel();
+        self.ask(Ask::Propose(command, answer)).await;
+        answered.await.unwrap_or(Err(Lost::Unknown))
+    }
+
+    /// How far the log is; the default where the service has ended.
+    pub async fn standing(&self) -> Standing {
+        let (answer, answered) = oneshot::channel();
+        self.ask(Ask::Standing(answer)).await;
+        answered.await.unwrap_or_default()
+    }
+
+    /// Sets how long a tick is from now on: all waits of Raft grow with it.
+    pub fn set_tick(&self, tick: Duration) {
+        self.tick.send_if_modified(|now| std::mem::replace(now, tick) != tick);
+    }
+
     /// Changes members, in one step that keeps a majority of before and after throughout. On the leader only.
     pub async fn change(&self, seats: Vec<(RaftId, Seat)>) -> Result<ConfState, Lost> {
         let (answer, answered) = oneshot::channel();
@@ -100,7 +141,22 @@ impl LeaseHandle {
         self.table.clone()
     }
 
-    /// Follows the members.
+    /// Follows who belongs to the cluster.
+    pub fn roster(&self) -> watch::Receiver<Arc<MemberTable>> {
+        self.roster.clone()
+    }
+
+    /// This process.
+    pub fn holder(&self) -> &LeaseHolder {
+        &self.holder
+    }
+
+    /// Now, on the clock that leases are held by.
+    pub fn now(&self) -> HolderMoment {
+        self.clocks.now().holder
+    }
+
+    /// Follows who votes and who follows without a vote.
     pub fn members(&self) -> watch::Receiver<ConfState> {
         self.members.clone()
     }

@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 
 pub use self::{
     clocks::{LeaseClocks, MachineClocks},
-    handle::LeaseHandle,
+    handle::{LeaseHandle, Standing},
 };
 use crate::{
     Transport,

@@ -1,19 +1,25 @@
 //! The one task that owns the replica.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use constellation_core::{LeaseHolder, LeaseKind, LeaseStatus};
 use tokio::{
     sync::{mpsc, oneshot, watch},
-    time::{MissedTickBehavior, interval},
+    time::{Interval, MissedTickBehavior, interval},
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{LeaseHandle, ServiceConfig, ServiceError, clocks::LeaseClocks, disk::Disk, handle::Ask};
+use super::{
+    LeaseHandle, ServiceConfig, ServiceError,
+    clocks::LeaseClocks,
+    disk::Disk,
+    handle::{Ask, Proposed, Standing},
+};
 use crate::{
     Body, Frame, Transport,
     lease::{LeaseTable, Sign},
-    raft::{Lost, RaftId, Role, Ticket, Timing, proto::ConfState},
+    member::MemberTable,
+    raft::{Lost, RaftId, Role, Ticket, proto::ConfState},
     replica::{Effect, Event, Replica},
     transport::{Delivery, Incoming, PeerIdentity},
 };
@@ -30,16 +36,19 @@ pub(super) struct Task<T> {
     disk: Disk,
     clocks: Arc<dyn LeaseClocks>,
     asks: mpsc::Receiver<Ask>,
-    timing: Timing,
+    /// How long a tick is; it follows the round trips to the others.
+    tick: watch::Receiver<Duration>,
     epoch: u64,
     id: RaftId,
     statuses: BTreeMap<LeaseKind, watch::Sender<LeaseStatus>>,
     role: watch::Sender<Role>,
     table: watch::Sender<Arc<LeaseTable>>,
     members: watch::Sender<ConfState>,
+    roster: watch::Sender<Arc<MemberTable>>,
     next_ticket: u64,
     reads: BTreeMap<Ticket, oneshot::Sender<Result<(), Lost>>>,
     changes: BTreeMap<Ticket, oneshot::Sender<Result<ConfState, Lost>>>,
+    proposals: BTreeMap<Ticket, Proposed>,
 }
 
 impl<T: Transport> Task<T> {
@@ -56,6 +65,8 @@ impl<T: Transport> Task<T> {
         let role = watch::Sender::new(replica.raft().role());
         let table = watch::Sender::new(Arc::new(replica.leases().clone()));
         let members = watch::Sender::new(replica.raft().members().clone());
+        let roster = watch::Sender::new(Arc::new(replica.table_of_members().clone()));
+        let (set_tick, tick) = watch::channel(config.raft.timing.tick);
         let handle = LeaseHandle {
             holder: config.holder.clone(),
             asks: ask,
@@ -63,6 +74,8 @@ impl<T: Transport> Task<T> {
             role: role.subscribe(),
             table: table.subscribe(),
             members: members.subscribe(),
+            roster: roster.subscribe(),
+            tick: set_tick,
             clocks: Arc::clone(&clocks),
         };
         let task = Self {
@@ -71,16 +84,18 @@ impl<T: Transport> Task<T> {
             disk,
             clocks,
             asks,
-            timing: config.raft.timing,
+            tick,
             epoch: config.epoch,
             id: config.id,
             statuses,
             role,
             table,
             members,
+            roster,
             next_ticket: 0,
             reads: BTreeMap::new(),
             changes: BTreeMap::new(),
+            proposals: BTreeMap::new(),
         };
         (task, handle)
     }
@@ -90,9 +105,7 @@ impl<T: Transport> Task<T> {
         mut deliveries: mpsc::Receiver<Delivery>,
         stop: CancellationToken,
     ) -> Result<(), ServiceError> {
-        let mut ticks = interval(self.timing.tick);
-        // A process that stood still does not make up for its ticks: that would be an election for each of them.
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let mut ticks = steady(*self.tick.borrow_and_update());
         loop {
             let event = tokio::select! {
                 () = stop.cancelled() => return Ok(()),
@@ -101,7 +114,16 @@ impl<T: Transport> Task<T> {
                     let Some(event) = self.read(delivery) else { continue };
                     event
                 }
-                Some(ask) = self.asks.recv() => self.note(ask),
+                Some(ask) = self.asks.recv() => {
+                    let Some(event) = self.note(ask) else { continue };
+                    event
+                }
+                changed = self.tick.changed() => {
+                    if changed.is_ok() {
+                        ticks = steady(*self.tick.borrow_and_update());
+                    }
+                    continue;
+                }
                 _ = ticks.tick() => Event::Tick,
             };
             self.step(event)?;
@@ -133,6 +155,14 @@ impl<T: Transport> Task<T> {
                     self.role.send_replace(role);
                 }
                 Effect::Table => table_changed = true,
+                Effect::Roster => {
+                    self.roster.send_replace(Arc::new(self.replica.table_of_members().clone()));
+                }
+                Effect::Applied { ticket, index, reply } => {
+                    if let Some(waits) = self.proposals.remove(&ticket) {
+                        let _ = waits.send(Ok((index, reply)));
+                    }
+                }
                 Effect::Members { members, ticket } => {
                     self.members.send_replace(members.clone());
                     if let Some(waits) = ticket.and_then(|ticket| self.changes.remove(&ticket)) {
@@ -151,6 +181,8 @@ impl<T: Transport> Task<T> {
                     if let Some(waits) = self.reads.remove(&ticket) {
                         let _ = waits.send(Err(lost));
                     } else if let Some(waits) = self.changes.remove(&ticket) {
+                        let _ = waits.send(Err(lost));
+                    } else if let Some(waits) = self.proposals.remove(&ticket) {
                         let _ = waits.send(Err(lost));
                     }
                 }
@@ -172,12 +204,31 @@ impl<T: Transport> Task<T> {
         Ticket(self.next_ticket)
     }
 
-    fn note(&mut self, ask: Ask) -> Event {
-        match ask {
+    fn note(&mut self, ask: Ask) -> Option<Event> {
+        Some(match ask {
             Ask::Wish(lease, wish) => Event::Wish(lease, wish),
-            Ask::Died(holder) => Event::Died(holder),
+            Ask::Died(holder) => {
+                // The node of a name may have come back as another member: only one that is there now can have led.
+                let member = self.replica.table_of_members().named(&holder.node);
+                Event::Died { holder, member }
+            }
             Ask::Hint(node, sign) => Event::Hint(node, sign),
             Ask::Transfer(to) => Event::Transfer(to),
+            Ask::Propose(command, answer) => {
+                let ticket = self.ticket();
+                self.proposals.insert(ticket, answer);
+                Event::Propose(ticket, command)
+            }
+            Ask::Standing(answer) => {
+                let raft = self.replica.raft();
+                // Whoever asked may have left.
+                let _ = answer.send(Standing {
+                    committed: raft.committed(),
+                    applied: raft.applied(),
+                    progress: raft.progress(),
+                });
+                return None;
+            }
             Ask::Read(answer) => {
                 let ticket = self.ticket();
                 self.reads.insert(ticket, answer);
@@ -188,7 +239,7 @@ impl<T: Transport> Task<T> {
                 self.changes.insert(ticket, answer);
                 Event::Change(ticket, seats)
             }
-        }
+        })
     }
 
     /// What a delivery means, if anything.
@@ -204,6 +255,13 @@ impl<T: Transport> Task<T> {
     }
 }
 
+fn steady(tick: Duration) -> Interval {
+    let mut ticks = interval(tick);
+    // A process that stood still does not make up for its ticks: that would be an election for each of them.
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    ticks
+}
+
 fn read_frame(from: &PeerIdentity, frame: Frame) -> Option<Event> {
     match frame.body? {
         // The carrier has compared the frame's sender with the certificate; the message names it once more.
@@ -213,7 +271,8 @@ fn read_frame(from: &PeerIdentity, frame: Frame) -> Option<Event> {
         Body::Obituary(obituary) if obituary.node == from.node.as_str() => {
             let boot: [u8; 16] = obituary.boot.try_into().ok()?;
             let boot = u128::from_be_bytes(boot);
-            Some(Event::Died(LeaseHolder { node: from.node.clone(), boot }))
+            let holder = LeaseHolder { node: from.node.clone(), boot };
+            Some(Event::Died { holder, member: Some(from.id) })
         }
         Body::Obituary(_) => None,
     }

@@ -127,7 +127,12 @@ impl World<'_> {
                 let life = self.machines[node].life;
                 self.after(Duration::from_millis(50), Happening::Restart { node, life });
             }
-            Effect::Table | Effect::Members { .. } | Effect::Failed(..) | Effect::LetGo(_) => {}
+            Effect::Table
+            | Effect::Roster
+            | Effect::Applied { .. }
+            | Effect::Members { .. }
+            | Effect::Failed(..)
+            | Effect::LetGo(_) => {}
         }
         Ok(())
     }

@@ -263,7 +263,11 @@ impl<'a> World<'a> {
             }
             Happening::Restart { node, life } if self.machines[node].life == life => self.start(node),
             Happening::Restart { .. } => Ok(()),
-            Happening::Obituary { to, holder } => self.give(to, Event::Died(holder)),
+            Happening::Obituary { to, holder } => {
+                let member = self.machines.iter().find(|machine| machine.name == holder.node);
+                let member = member.map(|machine| machine.raft);
+                self.give(to, Event::Died { holder, member })
+            }
             Happening::Hint { node, life, about, sign } if self.machines[node].life == life => {
                 let about = self.machines[about].name.clone();
                 self.give(node, Event::Hint(about, sign))

@@ -278,3 +278,39 @@ fn a_log_with_a_gap_or_without_what_it_says_is_committed_is_not_taken_over() {
     short.entries.clear();
     assert!(matches!(start(short), Err(Fault::Recover(_))));
 }
+
+#[test]
+fn followers_of_a_leader_that_is_proven_dead_stand_at_once_and_one_after_the_other() {
+    let mut group = Group::of(3);
+    let dead = group.elect();
+    group.members.remove(&dead);
+    let followers: Vec<u64> = group.members.keys().copied().collect();
+    for id in &followers {
+        group.tell(*id, Input::Bereaved(RaftId(dead)));
+    }
+    group.settle();
+    let leader = group.leader().expect("a leader without a tick");
+    assert_ne!(leader, dead);
+    let term = group.members[&leader].node.role().term;
+    for _ in 0..10 {
+        group.tick();
+    }
+    assert_eq!(group.leader(), Some(leader), "the other one does not stand any more");
+    assert_eq!(group.members[&leader].node.role().term, term);
+}
+
+#[test]
+fn the_death_of_a_follower_calls_no_election() {
+    let mut group = Group::of(3);
+    let leader = group.elect();
+    let term = group.members[&leader].node.role().term;
+    let follower = group.follower();
+    for id in 1..=3 {
+        group.tell(id, Input::Bereaved(RaftId(follower)));
+    }
+    for _ in 0..10 {
+        group.tick();
+    }
+    assert_eq!(group.leader(), Some(leader));
+    assert_eq!(group.members[&leader].node.role().term, term);
+}
