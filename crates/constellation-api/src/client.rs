@@ -6,6 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use constellation_core::NodeName;
 use constellation_docker::{Container, ContainerSpec, LogLine};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{Method, Request, StatusCode};
@@ -13,7 +14,10 @@ use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
-use crate::model::{Failure, MemberRow, ServiceRow, Status};
+use crate::{
+    cluster::{Leases, RaftStatus, TokenMade, TokenRequest, WhichNode},
+    model::{Failure, MemberRow, ServiceRow, Status},
+};
 
 /// How long an answer may take: longer than stopping a process may.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -83,6 +87,48 @@ impl Client {
     /// The instances that it sees.
     pub async fn services(&self) -> Result<Vec<ServiceRow>, ClientError> {
         self.ask(Method::GET, "/v1/services", None).await
+    }
+
+    /// The leases; as the cluster has agreed on by now where `fresh`.
+    pub async fn leases(&self, fresh: bool) -> Result<Leases, ClientError> {
+        self.ask(Method::GET, &format!("/v1/leases?fresh={fresh}"), None).await
+    }
+
+    /// Its part in Raft.
+    pub async fn raft(&self) -> Result<RaftStatus, ClientError> {
+        self.ask(Method::GET, "/v1/raft", None).await
+    }
+
+    /// Has it hand Raft's lead to another voter.
+    pub async fn transfer(&self, to: &NodeName) -> Result<(), ClientError> {
+        self.post("/v1/raft/transfer", &WhichNode { node: to.clone() }).await.map(drop)
+    }
+
+    /// Has it take a node out of the cluster for good.
+    pub async fn remove_member(&self, node: &NodeName) -> Result<(), ClientError> {
+        self.post("/v1/raft/remove", &WhichNode { node: node.clone() }).await.map(drop)
+    }
+
+    /// Has it make a join token.
+    pub async fn token(&self, request: TokenRequest) -> Result<TokenMade, ClientError> {
+        let answer = self.post("/v1/tokens", &request).await?;
+        serde_json::from_slice(&answer).map_err(|error| self.broken(error))
+    }
+
+    /// Everything that the cluster can be rebuilt from: a secret.
+    pub async fn backup(&self) -> Result<Bytes, ClientError> {
+        self.bytes(Method::POST, "/v1/backup", None).await
+    }
+
+    /// Cordons the node, or ends that.
+    pub async fn cordon(&self, cordoned: bool) -> Result<(), ClientError> {
+        let path = if cordoned { "/v1/cordon" } else { "/v1/uncordon" };
+        self.bytes(Method::POST, path, None).await.map(drop)
+    }
+
+    async fn post(&self, path: &str, body: &impl serde::Serialize) -> Result<Bytes, ClientError> {
+        let body = serde_json::to_vec(body).map_err(|error| self.broken(error))?;
+        self.bytes(Method::POST, path, Some(body)).await
     }
 
     /// The processes that it runs.

@@ -15,6 +15,8 @@ use serde::{Deserialize, Serialize};
 pub enum Rung {
     /// Everything does.
     Full,
+    /// The cluster has no leader that this node can reach: nobody may be given a lease.
+    NoQuorum,
     /// Most peers are out of sight: it may be this node that is cut off.
     Isolated,
     /// The container runtime of this node does not answer.
@@ -26,6 +28,9 @@ impl Rung {
     pub const fn still_works(self) -> &'static str {
         match self {
             Self::Full => "everything works",
+            Self::NoQuorum => {
+                "routes follow gossip and containers are healed; no lease is given or renewed, so what they allow (DNS) stands still"
+            }
             Self::Isolated => {
                 "own containers are routed and healed; routes of nodes out of sight are kept as they last were"
             }
@@ -119,6 +124,9 @@ pub struct Status {
     pub routable: usize,
     /// Gossip.
     pub gossip: GossipStatus,
+    /// Its part in the cluster's leases, in a line.
+    #[serde(default)]
+    pub leases: String,
     /// The provider.
     pub traefik: TraefikStatus,
     /// The mesh gateway's listeners.

@@ -23,7 +23,10 @@ use serde::Deserialize;
 use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::model::{Failure, MemberRow, ServiceRow, Status};
+use crate::{
+    cluster::{self, Cluster},
+    model::{Failure, MemberRow, ServiceRow, Status},
+};
 
 /// The largest request, in bytes: a container specification with a long environment.
 const BODY_BYTES_MAX: usize = 256 * 1024;
@@ -42,6 +45,8 @@ pub trait Agent: Send + Sync + 'static {
     /// The runtime whose processes are started through the agent; `None` on a node with an engine of its own, where
     /// that engine is asked instead.
     fn processes(&self) -> Option<Arc<dyn ContainerRuntime>>;
+    /// Its part in the cluster's leases; there is one also on a node that is no member, which then says so.
+    fn cluster(&self) -> Arc<dyn Cluster>;
 }
 
 /// The API could not be opened.
@@ -100,6 +105,7 @@ pub fn router(agent: Arc<dyn Agent>) -> Router {
         .route("/v1/status", get(status))
         .route("/v1/members", get(members))
         .route("/v1/services", get(services))
+        .merge(cluster::routes())
         .route("/v1/processes", get(list).post(create))
         .route("/v1/processes/{name}", get(inspect).delete(remove))
         .route("/v1/processes/{name}/logs", get(logs))
@@ -127,13 +133,13 @@ async fn services(State(agent): Shared) -> Json<Vec<ServiceRow>> {
 }
 
 /// What keeps a request about processes from being answered.
-struct Refusal {
+pub(crate) struct Refusal {
     status: StatusCode,
     error: String,
 }
 
 impl Refusal {
-    fn new(status: StatusCode, error: impl Into<String>) -> Self {
+    pub(crate) fn new(status: StatusCode, error: impl Into<String>) -> Self {
         Self { status, error: error.into() }
     }
 }

@@ -5,11 +5,13 @@ use std::{os::unix::fs::PermissionsExt, path::PathBuf, sync::Arc, time::Duration
 
 use async_trait::async_trait;
 use constellation_api::{
-    Agent, Client, ClientError, MemberRow, Rung, ServeError, ServiceRow, Status,
+    Agent, Client, ClientError, Cluster, ClusterRefusal, Leases, MemberRow, RaftStatus, Rung, ServeError,
+    ServiceRow, Status,
+    cluster::{Committed, Note, TokenMade, TokenRequest},
     model::{Addresses, GossipStatus, TraefikStatus},
     serve,
 };
-use constellation_core::Generation;
+use constellation_core::{Generation, NodeName};
 use constellation_docker::{ContainerRuntime, ContainerSpec, ProcessConfig, ProcessRuntime, RunState};
 use constellation_tasks::{Early, Supervisor};
 use tempfile::TempDir;
@@ -40,6 +42,7 @@ impl Agent for Fake {
             containers: 0,
             routable: 0,
             gossip: GossipStatus::default(),
+            leases: String::new(),
             traefik: TraefikStatus::default(),
             gateway: vec![],
             problems: vec![],
@@ -48,6 +51,10 @@ impl Agent for Fake {
 
     fn members(&self) -> Vec<MemberRow> {
         vec![]
+    }
+
+    fn cluster(&self) -> Arc<dyn Cluster> {
+        Arc::new(Outsider)
     }
 
     fn services(&self) -> Vec<ServiceRow> {
@@ -149,4 +156,97 @@ async fn a_body_that_is_no_specification_is_refused_with_its_field() {
     let spec = ContainerSpec { privileged: true, ..ContainerSpec::new("root", "sh").command(["true"]) };
     let error = client.run_process(&spec).await.unwrap_err().to_string();
     assert!(error.contains("privileged"), "{error}");
+}
+
+/// A node that is no member.
+struct Outsider;
+
+impl Outsider {
+    fn refusal<T>() -> Result<T, ClusterRefusal> {
+        Err(ClusterRefusal::Conflict("this node is no member".to_owned()))
+    }
+}
+
+#[async_trait]
+impl Cluster for Outsider {
+    async fn leases(&self, fresh: bool) -> Result<Leases, ClusterRefusal> {
+        if fresh {
+            return Err(ClusterRefusal::Unavailable("no majority is in reach".to_owned()));
+        }
+        Ok(Leases {
+            node: "web-1".parse().unwrap(),
+            member: false,
+            cluster: "home".parse().unwrap(),
+            epoch: 0,
+            boot: "00".to_owned(),
+            applied: 0,
+            leader: None,
+            worker_pid: 1,
+            as_of_boottime_ns: 1,
+            leases: vec![],
+            history: vec![],
+        })
+    }
+
+    async fn raft(&self) -> RaftStatus {
+        RaftStatus {
+            node: "web-1".parse().unwrap(),
+            member: false,
+            id: 0,
+            cluster: "home".parse().unwrap(),
+            epoch: 0,
+            term: 0,
+            role: "outsider".to_owned(),
+            leader: None,
+            commit: 0,
+            applied: 0,
+            profile: "lan".to_owned(),
+            ttl_ms: 0,
+            voters: vec![],
+            learners: vec![],
+            signs: false,
+            certificate_expires: None,
+            members: vec![],
+            why_not: Some("nobody let it in".to_owned()),
+        }
+    }
+
+    async fn transfer(&self, _: &NodeName) -> Result<(), ClusterRefusal> {
+        Self::refusal()
+    }
+
+    async fn remove(&self, _: &NodeName) -> Result<(), ClusterRefusal> {
+        Self::refusal()
+    }
+
+    async fn token(&self, _: TokenRequest) -> Result<TokenMade, ClusterRefusal> {
+        Self::refusal()
+    }
+
+    async fn commit(&self, _: Note) -> Result<Committed, ClusterRefusal> {
+        Self::refusal()
+    }
+
+    async fn backup(&self) -> Result<Vec<u8>, ClusterRefusal> {
+        Ok(b"everything".to_vec())
+    }
+
+    async fn cordon(&self, _: bool) -> Result<(), ClusterRefusal> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn the_cluster_answers_and_its_refusals_arrive_in_words() {
+    let world = World::new();
+    let client = world.open(None).await.unwrap();
+    assert!(!client.leases(false).await.unwrap().member);
+    let error = client.leases(true).await.unwrap_err().to_string();
+    assert_eq!(error, "no majority is in reach");
+    assert_eq!(client.raft().await.unwrap().why_not.as_deref(), Some("nobody let it in"));
+    let refused = client.transfer(&"web-2".parse().unwrap()).await.unwrap_err().to_string();
+    assert_eq!(refused, "this node is no member");
+    assert_eq!(&client.backup().await.unwrap()[..], b"everything");
+    client.cordon(true).await.unwrap();
+    client.cordon(false).await.unwrap();
 }

@@ -38,6 +38,7 @@ pub mod member;
 )]
 mod mutation;
 pub mod raft;
+pub mod rebuild;
 mod replica;
 mod service;
 pub mod storage;

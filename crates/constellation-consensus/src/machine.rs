@@ -68,7 +68,12 @@ pub enum Reply {
         outcome: Outcome,
     },
     /// Of one about members.
-    Member(MemberOutcome),
+    Member {
+        /// What was asked.
+        command: MemberCommand,
+        /// What came of it.
+        outcome: MemberOutcome,
+    },
     /// It is committed.
     Noted,
 }
@@ -124,7 +129,9 @@ impl Machine for ClusterMachine {
             return Ok(Reply::Lease { command, outcome });
         }
         if let Some(member) = bytes.member {
-            return Ok(Reply::Member(self.members.apply(index, &MemberCommand::decode(&member)?)));
+            let command = MemberCommand::decode(&member)?;
+            let outcome = self.members.apply(index, &command);
+            return Ok(Reply::Member { command, outcome });
         }
         if bytes.note.is_some() {
             return Ok(Reply::Noted);

@@ -13,7 +13,7 @@ use crate::{
         LeaseTable, Sign, Verdict, Wish,
     },
     machine::{ClusterCommand, ClusterMachine, Reply},
-    member::MemberTable,
+    member::{MemberCommand, MemberTable},
     mutation::{Broken, Mutation},
     raft::{
         Batch, Fault, Input, Lost, Output, RaftConfig, RaftId, RaftNode, Recovered, Role, Seat, Ticket,
@@ -271,12 +271,16 @@ impl Replica {
                     let answer = own_answer(&reply, lease, &self.me);
                     effects.extend(answer.map(|answer| Effect::Answered { lease, index, answer }));
                 }
-                match reply {
+                match &reply {
                     Reply::Lease { .. } => {
                         self.tell_table(Some(&reply), now, work, effects);
                         effects.push(Effect::Table);
                     }
-                    Reply::Member(_) => effects.push(Effect::Roster),
+                    Reply::Member { command: MemberCommand::Lead { id }, .. } => {
+                        // Whoever leads now hands over; the others leave it.
+                        work.push_back(Input::Transfer(*id));
+                    }
+                    Reply::Member { .. } => effects.push(Effect::Roster),
                     Reply::Noted => {}
                 }
                 let asked = ticket.filter(|ticket| ticket.0 < OWN_TICKETS);

@@ -28,7 +28,7 @@ pub use self::{
     id::{ClusterId, DomainName, InstanceId, NetworkName, NodeName, RouteName, RouteSetId, ServiceId},
     instance::Instance,
     lease::{FencingToken, LeaseHolder, LeaseKind, LeaseStatus},
-    node::{Generation, NodeFacts, Priority},
+    node::{FoundingFacts, Generation, NodeFacts, Priority, RaftFacts},
     route::RouteSet,
     time::{Clock, ManualClock, Moment, WallTime},
     view::{ClusterView, Incarnation, NodeView},

@@ -13,8 +13,10 @@ use chacha20poly1305::{
     aead::{AeadInPlace, Tag},
 };
 use rand::RngCore;
+use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
 
-use crate::key::{Key, KeyId};
+use crate::key::{KEY_BYTES, Key, KeyId};
 
 /// How many keys a ring holds at most. A change needs two; more than a few are forgotten ones.
 pub const KEYS_MAX: usize = 8;
@@ -71,6 +73,21 @@ impl Keyring {
     /// The names of its keys; the first seals.
     pub fn ids(&self) -> impl ExactSizeIterator<Item = KeyId> {
         self.keys.iter().map(|(id, _)| *id)
+    }
+
+    /// For each key another one, which only whoever has it can make, and from which it cannot be found: for showing to
+    /// others that one has it. Different purposes give different keys.
+    pub fn derived(&self, purpose: &[u8]) -> Vec<Zeroizing<[u8; KEY_BYTES]>> {
+        let derive = |(_, key): &(KeyId, Key)| {
+            // Keys are 32 random bytes, so one hash under its own name is enough; the lengths keep the parts apart.
+            let hash = Sha256::new()
+                .chain_update(b"constellation derived key/1")
+                .chain_update(key.bytes())
+                .chain_update(purpose)
+                .finalize();
+            Zeroizing::new(hash.into())
+        };
+        self.keys.iter().map(derive).collect()
     }
 
     /// Seals `plaintext`, bound to `purpose`: it opens only for the same purpose (the "associated data").
@@ -167,6 +184,15 @@ mod tests {
                 assert_eq!((opened.as_slice(), Some(key)), (b"hello".as_slice(), from.ids().next()));
             }
         }
+    }
+
+    #[test]
+    fn a_derived_key_is_the_same_for_whoever_has_the_key_and_differs_by_purpose() {
+        let (a, b) = (Key::generate(), Key::generate());
+        assert_eq!(ring(&[&a]).derived(b"p"), ring(&[&a]).derived(b"p"));
+        assert_ne!(ring(&[&a]).derived(b"p"), ring(&[&a]).derived(b"q"));
+        assert_ne!(ring(&[&a]).derived(b"p"), ring(&[&b]).derived(b"p"));
+        assert_eq!(ring(&[&a, &b]).derived(b"p").len(), 2);
     }
 
     #[test]

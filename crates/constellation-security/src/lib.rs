@@ -4,8 +4,8 @@
 //! any; a [`KeyringHandle`] lets a running process swap its ring; [`read_secret`] and [`write_secret`] keep what must
 //! stay secret in files that are refused when others could read them.
 //!
-//! Nothing here knows what is sealed, how it travels, or what a secret is for. There are no passwords and no key
-//! derivation: keys are random bytes from the machine's generator.
+//! Nothing here knows what is sealed, how it travels, or what a secret is for. There are no passwords: keys are
+//! random bytes from the machine's generator.
 
 mod key;
 mod key_file;

@@ -7,13 +7,14 @@ use prost::Message as _;
 
 use super::{
     command::{AdmissionKey, MemberCommand},
+    settings::Profile,
     table::{MEMBERS_BOUND, Member, MemberTable, OFFERS_BOUND, Offer, REMOVED_BOUND},
 };
 use crate::{malformed::Malformed, raft::RaftId, transport::JoinSecretDigest};
 
 #[derive(Clone, PartialEq, prost::Message)]
 struct CommandBytes {
-    #[prost(oneof = "Verb", tags = "1, 2, 3, 4")]
+    #[prost(oneof = "Verb", tags = "1, 2, 3, 4, 5, 6")]
     verb: Option<Verb>,
 }
 
@@ -27,6 +28,11 @@ enum Verb {
     Locate(MemberBytes),
     #[prost(uint64, tag = "4")]
     Remove(u64),
+    #[prost(uint64, tag = "5")]
+    Lead(u64),
+    /// 1: lan, 2: wan.
+    #[prost(uint32, tag = "6")]
+    Pace(u32),
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -41,6 +47,8 @@ struct OfferBytes {
     used: u64,
     #[prost(string, optional, tag = "5")]
     used_by: Option<String>,
+    #[prost(bool, tag = "6")]
+    authority: bool,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -80,6 +88,8 @@ struct TableBytes {
     removed: Vec<u64>,
     #[prost(message, repeated, tag = "3")]
     offers: Vec<OfferBytes>,
+    #[prost(uint32, tag = "4")]
+    pace: u32,
 }
 
 fn malformed(why: impl Into<String>) -> Malformed {
@@ -106,16 +116,34 @@ fn some_id(number: u64) -> Option<RaftId> {
     (number > 0).then_some(RaftId(number))
 }
 
+fn pace_number(pace: Option<Profile>) -> u32 {
+    match pace {
+        None => 0,
+        Some(Profile::Lan) => 1,
+        Some(Profile::Wan) => 2,
+    }
+}
+
+fn pace(number: u32) -> Result<Option<Profile>, Malformed> {
+    match number {
+        0 => Ok(None),
+        1 => Ok(Some(Profile::Lan)),
+        2 => Ok(Some(Profile::Wan)),
+        _ => Err(malformed("a pace is unknown to this version")),
+    }
+}
+
 impl MemberCommand {
     /// The command as bytes.
     pub fn encode(&self) -> Vec<u8> {
         let verb = match self {
-            Self::Offer { secret, expires, by } => Verb::Offer(OfferBytes {
+            Self::Offer { secret, expires, by, authority } => Verb::Offer(OfferBytes {
                 secret: secret.0.to_vec(),
                 expires: expires.0,
                 by: by.to_string(),
                 used: 0,
                 used_by: None,
+                authority: *authority,
             }),
             Self::Admit { key, node, address, request, at, replaces } => Verb::Admit(AdmitBytes {
                 secret: match key {
@@ -132,6 +160,8 @@ impl MemberCommand {
                 Verb::Locate(MemberBytes { id: id.0, address: address.to_string(), ..MemberBytes::default() })
             }
             Self::Remove { id } => Verb::Remove(id.0),
+            Self::Lead { id } => Verb::Lead(id.0),
+            Self::Pace(pace) => Verb::Pace(pace_number(Some(*pace))),
         };
         CommandBytes { verb: Some(verb) }.encode_to_vec()
     }
@@ -144,6 +174,7 @@ impl MemberCommand {
                 secret: JoinSecretDigest(hash(offer.secret)?),
                 expires: WallTime(offer.expires),
                 by: node(&offer.by)?,
+                authority: offer.authority,
             }),
             Verb::Admit(admit) => Ok(Self::Admit {
                 key: if admit.secret.is_empty() {
@@ -161,6 +192,8 @@ impl MemberCommand {
                 Ok(Self::Locate { id: id(member.id)?, address: address(&member.address)? })
             }
             Verb::Remove(number) => Ok(Self::Remove { id: id(number)? }),
+            Verb::Lead(number) => Ok(Self::Lead { id: id(number)? }),
+            Verb::Pace(number) => pace(number)?.map(Self::Pace).ok_or_else(|| malformed("a pace is none")),
         }
     }
 }
@@ -180,11 +213,13 @@ impl MemberTable {
             by: offer.by.to_string(),
             used: offer.used.map_or(0, |id| id.0),
             used_by: offer.used_by.as_ref().map(ToString::to_string),
+            authority: offer.authority,
         });
         let bytes = TableBytes {
             members: members.collect(),
             removed: self.removed.iter().map(|id| id.0).collect(),
             offers: offers.collect(),
+            pace: pace_number(self.pace),
         };
         bytes.encode_to_vec()
     }
@@ -198,7 +233,7 @@ impl MemberTable {
         {
             return Err(malformed("there are more than there may be"));
         }
-        let mut table = Self::new();
+        let mut table = Self { pace: pace(bytes.pace)?, ..Self::new() };
         for member in bytes.members {
             let known = Member {
                 node: node(&member.node)?,
@@ -216,6 +251,7 @@ impl MemberTable {
             let known = Offer {
                 expires: WallTime(offer.expires),
                 by: node(&offer.by)?,
+                authority: offer.authority,
                 used: some_id(offer.used),
                 used_by: offer.used_by.as_deref().map(node).transpose()?,
             };
@@ -243,10 +279,8 @@ mod tests {
         let secret = any::<[u8; 32]>().prop_map(JoinSecretDigest);
         let key = prop_oneof![secret.clone().prop_map(AdmissionKey::Secret), Just(AdmissionKey::SharedKey)];
         prop_oneof![
-            (secret, any::<u64>(), name()).prop_map(|(secret, expires, by)| MemberCommand::Offer {
-                secret,
-                expires: WallTime(expires),
-                by
+            (secret, any::<u64>(), name(), any::<bool>()).prop_map(|(secret, expires, by, authority)| {
+                MemberCommand::Offer { secret, expires: WallTime(expires), by, authority }
             }),
             (key, name(), place(), any::<[u8; 32]>(), any::<u64>(), 0_u64..9).prop_map(
                 |(key, node, address, request, at, replaces)| MemberCommand::Admit {
@@ -260,6 +294,9 @@ mod tests {
             ),
             (1_u64..9, place()).prop_map(|(id, address)| MemberCommand::Locate { id: RaftId(id), address }),
             (1_u64..9).prop_map(|id| MemberCommand::Remove { id: RaftId(id) }),
+            (1_u64..9).prop_map(|id| MemberCommand::Lead { id: RaftId(id) }),
+            any::<bool>()
+                .prop_map(|wan| { MemberCommand::Pace(if wan { Profile::Wan } else { Profile::Lan }) }),
         ]
     }
 

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use constellation_core::{NodeName, WallTime};
 
+use super::settings::Profile;
 use crate::{raft::RaftId, transport::JoinSecretDigest};
 
 /// What entitles a node to join.
@@ -26,6 +27,8 @@ pub enum MemberCommand {
         expires: WallTime,
         /// On which node it was made.
         by: NodeName,
+        /// Whether whoever joins by it is given the authority's key, so that it can let others in.
+        authority: bool,
     },
     /// Let a node in.
     Admit {
@@ -55,6 +58,13 @@ pub enum MemberCommand {
         /// Which.
         id: RaftId,
     },
+    /// Raft's lead is to go to this voter. Whoever leads when it is applied hands over.
+    Lead {
+        /// To which.
+        id: RaftId,
+    },
+    /// Raft's pace from now on, on every member at once.
+    Pace(Profile),
 }
 
 /// What became of it.

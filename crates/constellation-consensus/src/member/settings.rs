@@ -55,6 +55,8 @@ impl Profile {
 pub struct ClusterSettings {
     /// The profile that the cluster was founded with.
     pub profile: Profile,
+    /// Whether Raft's pace follows the round trips that its leader measures.
+    pub auto_pace: bool,
     /// How long a lease lasts without renewal.
     pub ttl: Duration,
     /// How far clocks may run apart.
@@ -72,7 +74,7 @@ pub enum InvalidSettings {
 impl ClusterSettings {
     /// The defaults of a profile.
     pub fn of(profile: Profile) -> Self {
-        Self { profile, ttl: profile.ttl(), drift: DriftBound::DEFAULT }
+        Self { profile, auto_pace: true, ttl: profile.ttl(), drift: DriftBound::DEFAULT }
     }
 
     /// With another TTL.
@@ -104,6 +106,7 @@ impl ClusterSettings {
             wan: self.profile == Profile::Wan,
             ttl_millis: u64::try_from(self.ttl.as_millis()).unwrap_or(u64::MAX),
             drift_ppm: self.drift.parts_per_million(),
+            fixed_pace: !self.auto_pace,
         };
         bytes.encode_to_vec()
     }
@@ -117,7 +120,7 @@ impl ClusterSettings {
         if drift.parts_per_million() != bytes.drift_ppm {
             return Err(malformed(format!("a drift of {} parts per million", bytes.drift_ppm)));
         }
-        let settings = Self { profile, ttl: profile.ttl(), drift };
+        let settings = Self { profile, auto_pace: !bytes.fixed_pace, ttl: profile.ttl(), drift };
         settings
             .with_ttl(Duration::from_millis(bytes.ttl_millis))
             .map_err(|error| malformed(error.to_string()))
@@ -132,6 +135,8 @@ struct SettingsBytes {
     ttl_millis: u64,
     #[prost(uint32, tag = "3")]
     drift_ppm: u32,
+    #[prost(bool, tag = "4")]
+    fixed_pace: bool,
 }
 
 #[cfg(test)]

@@ -7,7 +7,10 @@ use std::{
 
 use constellation_core::{NodeName, WallTime};
 
-use super::command::{AdmissionKey, MemberCommand, MemberOutcome, MemberRefusal};
+use super::{
+    command::{AdmissionKey, MemberCommand, MemberOutcome, MemberRefusal},
+    settings::Profile,
+};
 use crate::{raft::RaftId, transport::JoinSecretDigest};
 
 /// Tokens that may be open, or remembered as used, at once.
@@ -36,6 +39,8 @@ pub struct Offer {
     pub expires: WallTime,
     /// Where it was made.
     pub by: NodeName,
+    /// Whether whoever joins by it is given the authority's key.
+    pub authority: bool,
     /// Whom it let in.
     pub used: Option<RaftId>,
     /// The name of that one, for people.
@@ -48,6 +53,7 @@ pub struct MemberTable {
     pub(super) members: BTreeMap<RaftId, Member>,
     pub(super) removed: VecDeque<RaftId>,
     pub(super) offers: BTreeMap<JoinSecretDigest, Offer>,
+    pub(super) pace: Option<Profile>,
 }
 
 impl MemberTable {
@@ -77,9 +83,19 @@ impl MemberTable {
         self.members.iter().find(|(_, member)| member.node == *node).map(|(id, _)| *id)
     }
 
+    /// Raft's pace, where it was found to need another than the cluster was founded with.
+    pub fn pace(&self) -> Option<Profile> {
+        self.pace
+    }
+
     /// Ids that were removed, the oldest first.
     pub fn removed(&self) -> impl Iterator<Item = RaftId> {
         self.removed.iter().copied()
+    }
+
+    /// One join token that was made.
+    pub fn offer_of(&self, secret: JoinSecretDigest) -> Option<&Offer> {
+        self.offers.get(&secret)
     }
 
     /// Join tokens that were made and are still remembered.
@@ -90,7 +106,16 @@ impl MemberTable {
     /// Applies the command at `index` of the log. Indices rise from call to call.
     pub fn apply(&mut self, index: u64, command: &MemberCommand) -> MemberOutcome {
         match command {
-            MemberCommand::Offer { secret, expires, by } => self.offer(*secret, *expires, by),
+            MemberCommand::Offer { secret, expires, by, authority } => {
+                let offer = Offer {
+                    expires: *expires,
+                    by: by.clone(),
+                    authority: *authority,
+                    used: None,
+                    used_by: None,
+                };
+                self.offer(*secret, offer)
+            }
             MemberCommand::Admit { .. } => self.admit(index, command),
             MemberCommand::Locate { id, address } => match self.members.get_mut(id) {
                 Some(member) => {
@@ -100,6 +125,12 @@ impl MemberTable {
                 None => MemberOutcome::Refused(MemberRefusal::NoSuchMember),
             },
             MemberCommand::Remove { id } => self.remove(*id),
+            MemberCommand::Lead { id } if self.members.contains_key(id) => MemberOutcome::Done,
+            MemberCommand::Lead { .. } => MemberOutcome::Refused(MemberRefusal::NoSuchMember),
+            MemberCommand::Pace(pace) => {
+                self.pace = Some(*pace);
+                MemberOutcome::Done
+            }
         }
     }
 
@@ -119,19 +150,19 @@ impl MemberTable {
         self.members.insert(id, Member { node, address, request: [0; 32] });
     }
 
-    fn offer(&mut self, secret: JoinSecretDigest, expires: WallTime, by: &NodeName) -> MemberOutcome {
+    fn offer(&mut self, secret: JoinSecretDigest, new: Offer) -> MemberOutcome {
         if !self.offers.contains_key(&secret) && self.offers.len() >= OFFERS_BOUND {
             // Whoever makes a token says what time it is: those that ended long before it are of no more use, used or not.
             let oldest = self.offers.iter().min_by_key(|(_, offer)| (offer.used.is_none(), offer.expires));
             let Some((oldest, offer)) = oldest.map(|(secret, offer)| (*secret, offer.clone())) else {
                 return MemberOutcome::Refused(MemberRefusal::TooManyOffers(OFFERS_BOUND));
             };
-            if offer.used.is_none() && offer.expires >= expires {
+            if offer.used.is_none() && offer.expires >= new.expires {
                 return MemberOutcome::Refused(MemberRefusal::TooManyOffers(OFFERS_BOUND));
             }
             self.offers.remove(&oldest);
         }
-        self.offers.insert(secret, Offer { expires, by: by.clone(), used: None, used_by: None });
+        self.offers.insert(secret, new);
         MemberOutcome::Done
     }
 
@@ -215,7 +246,8 @@ mod tests {
 
     fn founded() -> MemberTable {
         let mut table = MemberTable::founded_by(RaftId(1), node("a"), address(1));
-        let offer = MemberCommand::Offer { secret: SECRET, expires: WallTime(100), by: node("a") };
+        let offer =
+            MemberCommand::Offer { secret: SECRET, expires: WallTime(100), by: node("a"), authority: true };
         assert_eq!(table.apply(2, &offer), MemberOutcome::Done);
         table
     }
@@ -263,7 +295,10 @@ mod tests {
     fn a_node_that_lost_its_disk_comes_back_under_a_new_id_and_its_old_one_stays_out() {
         let mut table = founded();
         table.apply(5, &admit("b", 1, 10));
-        table.apply(6, &MemberCommand::Offer { secret: SECRET, expires: WallTime(100), by: node("a") });
+        table.apply(
+            6,
+            &MemberCommand::Offer { secret: SECRET, expires: WallTime(100), by: node("a"), authority: true },
+        );
         let MemberCommand::Admit { key, node, address, request: _, at, .. } = admit("b", 2, 10) else {
             unreachable!()
         };
@@ -293,6 +328,7 @@ mod tests {
                 secret: JoinSecretDigest(secret),
                 expires: WallTime(101 + number as u64),
                 by: node("a"),
+                authority: false,
             };
             assert_eq!(table.apply(10 + number as u64, &offer), MemberOutcome::Done, "{number}");
         }

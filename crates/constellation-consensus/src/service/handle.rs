@@ -25,6 +25,7 @@ pub(super) enum Ask {
     Hint(constellation_core::NodeName, Sign),
     Propose(ClusterCommand, Proposed),
     Standing(oneshot::Sender<Standing>),
+    State(oneshot::Sender<(u64, Vec<u8>)>),
     Read(oneshot::Sender<Result<(), Lost>>),
     Change(Vec<(RaftId, Seat)>, oneshot::Sender<Result<ConfState, Lost>>),
     Transfer(RaftId),
@@ -112,6 +113,14 @@ impl LeaseHandle {
         let (answer, answered) = oneshot::channel();
         self.ask(Ask::Standing(answer)).await;
         answered.await.unwrap_or_default()
+    }
+
+    /// All that the cluster has agreed on, as this node has it, and up to which place in the log; `None` where the service
+    /// has ended.
+    pub async fn state(&self) -> Option<(u64, Vec<u8>)> {
+        let (answer, answered) = oneshot::channel();
+        self.ask(Ask::State(answer)).await;
+        answered.await.ok()
     }
 
     /// Sets how long a tick is from now on: all waits of Raft grow with it.

@@ -19,7 +19,7 @@ use crate::{
     Body, Frame, Transport,
     lease::{LeaseTable, Sign},
     member::MemberTable,
-    raft::{Lost, RaftId, Role, Ticket, proto::ConfState},
+    raft::{Lost, Machine as _, RaftId, Role, Ticket, proto::ConfState},
     replica::{Effect, Event, Replica},
     transport::{Delivery, Incoming, PeerIdentity},
 };
@@ -227,6 +227,11 @@ impl<T: Transport> Task<T> {
                     applied: raft.applied(),
                     progress: raft.progress(),
                 });
+                return None;
+            }
+            Ask::State(answer) => {
+                let raft = self.replica.raft();
+                let _ = answer.send((raft.applied(), raft.machine().snapshot()));
                 return None;
             }
             Ask::Read(answer) => {
