@@ -78,7 +78,9 @@ impl Cluster {
         let (_, tls) = watch::channel(Arc::new(TlsIdentity::new(&credentials).unwrap()));
         let config = TransportConfig::at("127.0.0.1:0".parse().unwrap(), 1);
         let (transport, deliveries) =
-            TcpTransport::start(config, tls, self.roster.subscribe(), clock, &supervisor).await.unwrap();
+            TcpTransport::start(config, tls, self.roster.subscribe(), None, clock, &supervisor)
+                .await
+                .unwrap();
         self.roster.send_modify(|roster| {
             let mut changed = Roster::clone(roster);
             let address = Some(transport.local_addr());

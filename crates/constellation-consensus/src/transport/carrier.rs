@@ -22,6 +22,7 @@ use super::{
     dialer::Dialer,
     error::TransportError,
     identity::PeerIdentity,
+    join::Admission,
     listener::Listener,
     queue::{Dropped, Outbox, Outgoing},
     roster::{Peer, Roster},
@@ -120,11 +121,12 @@ impl TcpTransport {
     /// Listens, and keeps a connection to each peer of the roster, until the supervisor drains.
     ///
     /// `identity` and `roster` are followed: new credentials count for every connection that is made from then on, and a
-    /// peer that leaves the roster or is removed is cut off at once.
+    /// peer that leaves the roster or is removed is cut off at once. Without an `admission` no node can join here.
     pub async fn start(
         config: TransportConfig,
         identity: watch::Receiver<Arc<TlsIdentity>>,
         roster: watch::Receiver<Arc<Roster>>,
+        admission: Option<Arc<dyn Admission>>,
         clock: Arc<dyn Clock>,
         supervisor: &Supervisor,
     ) -> Result<(Self, mpsc::Receiver<Delivery>), TransportError> {
@@ -150,6 +152,7 @@ impl TcpTransport {
             config: config.clone(),
             identity: identity.clone(),
             roster: roster.clone(),
+            admission,
             deliveries: sink.clone(),
             status: inner.status.clone(),
         };

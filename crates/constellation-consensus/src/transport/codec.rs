@@ -76,13 +76,16 @@ impl Packet {
             PONG => Ok(Self::Pong(body.get_u64_le())),
             REFUSED => {
                 let why = std::str::from_utf8(&body).map_err(|_| garbled("it is not text"))?;
-                // What a peer writes goes into our log: printable, and not more than it may say.
-                let plain = why.chars().map(|c| if c.is_control() { ' ' } else { c });
-                Ok(Self::Refused(plain.take(REASON_CHARS_MAX).collect()))
+                Ok(Self::Refused(plain_text(why, REASON_CHARS_MAX)))
             }
             kind => Err(Garbled::Kind(kind)),
         }
     }
+}
+
+/// What another machine writes goes into our log: printable, and not more than it may say.
+pub(super) fn plain_text(text: &str, chars_max: usize) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(chars_max).collect()
 }
 
 /// The bytes of a frame on the stream.

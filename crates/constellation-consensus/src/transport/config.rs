@@ -34,6 +34,12 @@ pub struct TransportConfig {
     pub handshakes_max: usize,
     /// How many of them may come from one address, so that one machine cannot take every place.
     pub handshakes_per_address_max: usize,
+    /// How long it may take to decide whether a node may join, and so long again to send it what it needs.
+    pub join_timeout: Duration,
+    /// How many nodes may be joining at once. Their question has at most 16 KiB, the answer 1 MiB.
+    pub joins_max: usize,
+    /// How many of them may come from one address.
+    pub joins_per_address_max: usize,
 }
 
 impl TransportConfig {
@@ -52,6 +58,9 @@ impl TransportConfig {
             inbound_bytes: 8 * FRAME_BYTES_MAX,
             handshakes_max: 64,
             handshakes_per_address_max: 16,
+            join_timeout: Duration::from_secs(10),
+            joins_max: 16,
+            joins_per_address_max: 8,
         }
     }
 }

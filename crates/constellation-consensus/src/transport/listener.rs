@@ -1,11 +1,6 @@
 //! The way in: strangers get little room and little time, members get a reader each.
 
-use std::{
-    collections::BTreeMap,
-    net::{IpAddr, SocketAddr},
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use constellation_core::error_chain;
 use constellation_tasks::{Backoff, Schedule};
@@ -16,7 +11,7 @@ use tokio::{
     task::JoinSet,
     time::timeout,
 };
-use tokio_rustls::{TlsAcceptor, server::TlsStream};
+use tokio_rustls::{LazyConfigAcceptor, rustls::server::Acceptor, server::TlsStream};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
@@ -25,17 +20,16 @@ use super::{
     codec::Packet,
     config::TransportConfig,
     error::LinkError,
+    guests::Guests,
     identity::PeerIdentity,
+    join::{Admission, JoinDoor},
     link::{LinkReader, LinkWriter, linger},
+    places::{Place, Places},
     roster::Roster,
     status::StatusBoard,
     tls::{self, TlsIdentity},
 };
-use crate::{Frame, raft::RaftId};
-
-/// A member has one connection to another, and a second while it makes a new one before it noticed the end of the old;
-/// and its notary may have one.
-const CONNECTIONS_PER_MEMBER: usize = 3;
+use crate::Frame;
 
 /// Listens for the other members.
 pub(super) struct Listener {
@@ -43,6 +37,7 @@ pub(super) struct Listener {
     pub(super) config: TransportConfig,
     pub(super) identity: watch::Receiver<Arc<TlsIdentity>>,
     pub(super) roster: watch::Receiver<Arc<Roster>>,
+    pub(super) admission: Option<Arc<dyn Admission>>,
     pub(super) deliveries: Deliveries,
     pub(super) status: StatusBoard,
 }
@@ -51,8 +46,9 @@ impl Listener {
     /// Runs until it is stopped.
     pub(super) async fn run(self, stop: CancellationToken) {
         let mut tasks = JoinSet::new();
-        let strangers = Strangers::new(self.config.handshakes_max, self.config.handshakes_per_address_max);
+        let strangers = Places::new(self.config.handshakes_max, self.config.handshakes_per_address_max);
         let door = Arc::new(Door {
+            joining: self.admission.map(|admission| JoinDoor::new(admission, &self.config)),
             config: self.config,
             identity: self.identity,
             roster: self.roster,
@@ -95,6 +91,8 @@ impl Listener {
 
 /// What every incoming connection needs.
 struct Door {
+    /// Where those go that want to join; `None` where nobody can.
+    joining: Option<JoinDoor>,
     config: TransportConfig,
     identity: watch::Receiver<Arc<TlsIdentity>>,
     roster: watch::Receiver<Arc<Roster>>,
@@ -105,7 +103,15 @@ struct Door {
 
 impl Door {
     async fn serve(&self, stream: TcpStream, from: SocketAddr, place: Place) {
-        match self.shake_hands(stream).await {
+        let met = timeout(self.config.handshake_timeout, self.shake_hands(stream)).await;
+        let received = match met.unwrap_or(Err(LinkError::Silent { what: "the TLS handshake" })) {
+            Ok(Met::Newcomer(stream, joining, own)) => {
+                return joining.serve(stream, from, &own, place).await;
+            }
+            Ok(Met::Member(stream)) => self.let_in(stream).await,
+            Err(error) => Err(error),
+        };
+        match received {
             Ok((stream, member)) => {
                 drop(place);
                 debug!(%member, %from, "let in");
@@ -120,20 +126,30 @@ impl Door {
         }
     }
 
-    async fn shake_hands(
-        &self,
-        stream: TcpStream,
-    ) -> Result<(TlsStream<TcpStream>, PeerIdentity), LinkError> {
-        let fail = |source| LinkError::Ended { source: Some(source) };
-        stream.set_nodelay(true).map_err(fail)?;
+    async fn shake_hands(&self, stream: TcpStream) -> Result<Met<'_>, LinkError> {
+        let handshake = |source| LinkError::Handshake { source };
+        stream.set_nodelay(true).map_err(|source| LinkError::Ended { source: Some(source) })?;
         let identity = Arc::clone(&self.identity.borrow());
-        let acceptor = TlsAcceptor::from(Arc::clone(&identity.server));
-        let stream = timeout(self.config.handshake_timeout, acceptor.accept(stream))
-            .await
-            .map_err(|_| LinkError::Silent { what: "the TLS handshake" })?
-            .map_err(|source| LinkError::Handshake { source })?;
+        let start = LazyConfigAcceptor::new(Acceptor::default(), stream).await.map_err(handshake)?;
+        let joining = self.joining.as_ref().filter(|_| tls::wants_to_join(&start.client_hello()));
+        match joining {
+            Some(joining) => {
+                let stream = start.into_stream(Arc::clone(&identity.join)).await.map_err(handshake)?;
+                Ok(Met::Newcomer(stream, joining, identity.identity.clone()))
+            }
+            None => {
+                let stream = start.into_stream(Arc::clone(&identity.server)).await.map_err(handshake)?;
+                Ok(Met::Member(stream))
+            }
+        }
+    }
+
+    async fn let_in(
+        &self,
+        stream: TlsStream<TcpStream>,
+    ) -> Result<(TlsStream<TcpStream>, PeerIdentity), LinkError> {
         let found = tls::peer(stream.get_ref().1.peer_certificates(), stream.get_ref().1.alpn_protocol())?;
-        let admitted = self.roster.borrow().admits(&found, &identity.identity);
+        let admitted = self.roster.borrow().admits(&found, &self.identity.borrow().identity);
         if let Err(error) = admitted {
             turn_away(stream, &error, self.config.handshake_timeout).await;
             return Err(error);
@@ -230,6 +246,14 @@ impl Door {
     }
 }
 
+/// Who is at the other end of a handshake.
+enum Met<'d> {
+    /// Somebody whose certificate is of an authority that this node believes.
+    Member(TlsStream<TcpStream>),
+    /// Anybody, who has seen the certificate of this member.
+    Newcomer(TlsStream<TcpStream>, &'d JoinDoor, PeerIdentity),
+}
+
 async fn turn_away(stream: TlsStream<TcpStream>, error: &LinkError, patience: Duration) {
     let (reader, writer) = tokio::io::split(stream);
     let mut writer = LinkWriter::new(writer);
@@ -250,117 +274,5 @@ async fn not_admitted_any_more(
         if roster.changed().await.is_err() {
             return std::future::pending().await;
         }
-    }
-}
-
-/// Counts who is in the middle of a handshake.
-#[derive(Clone, Debug)]
-struct Strangers {
-    inside: Arc<Mutex<BTreeMap<IpAddr, usize>>>,
-    most: usize,
-    most_of_one: usize,
-}
-
-/// A place in a handshake, until it is dropped.
-struct Place {
-    strangers: Strangers,
-    address: IpAddr,
-}
-
-impl Strangers {
-    fn new(most: usize, most_of_one: usize) -> Self {
-        Self { inside: Arc::default(), most, most_of_one }
-    }
-
-    fn enter(&self, address: IpAddr) -> Option<Place> {
-        let mut inside = self.inside.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_one = inside.get(&address).copied().unwrap_or(0);
-        if of_one >= self.most_of_one || inside.values().sum::<usize>() >= self.most {
-            return None;
-        }
-        inside.insert(address, of_one + 1);
-        Some(Place { strangers: self.clone(), address })
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut inside = self.strangers.inside.lock().unwrap_or_else(PoisonError::into_inner);
-        match inside.get_mut(&self.address) {
-            Some(of_one) if *of_one > 1 => *of_one -= 1,
-            _ => drop(inside.remove(&self.address)),
-        }
-    }
-}
-
-/// The members that are connected, each with its few newest connections.
-#[derive(Debug, Default)]
-struct Guests {
-    inside: Mutex<Inside>,
-}
-
-#[derive(Debug, Default)]
-struct Inside {
-    last_number: u64,
-    connections: BTreeMap<RaftId, Vec<(u64, CancellationToken)>>,
-}
-
-struct Guest {
-    id: RaftId,
-    number: u64,
-    /// Cancelled when the member has made so many newer connections that this one must go.
-    replaced: CancellationToken,
-}
-
-impl Guests {
-    fn enter(&self, id: RaftId) -> Guest {
-        let mut inside = self.inside.lock().unwrap_or_else(PoisonError::into_inner);
-        inside.last_number += 1;
-        let guest = Guest { id, number: inside.last_number, replaced: CancellationToken::new() };
-        let connections = inside.connections.entry(id).or_default();
-        connections.push((guest.number, guest.replaced.clone()));
-        if connections.len() > CONNECTIONS_PER_MEMBER {
-            connections.remove(0).1.cancel();
-        }
-        guest
-    }
-
-    fn leave(&self, guest: &Guest) {
-        let mut inside = self.inside.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(connections) = inside.connections.get_mut(&guest.id) {
-            connections.retain(|(number, _)| *number != guest.number);
-            if connections.is_empty() {
-                inside.connections.remove(&guest.id);
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn one_address_cannot_take_every_place_and_places_come_back() {
-        let strangers = Strangers::new(3, 2);
-        let (a, b): (IpAddr, IpAddr) = ([192, 0, 2, 1].into(), [192, 0, 2, 2].into());
-        let first = strangers.enter(a).unwrap();
-        let _second = strangers.enter(a).unwrap();
-        assert!(strangers.enter(a).is_none(), "two of one address");
-        let _third = strangers.enter(b).unwrap();
-        assert!(strangers.enter(b).is_none(), "three in all");
-        drop(first);
-        assert!(strangers.enter(b).is_some());
-    }
-
-    #[test]
-    fn a_member_that_connects_again_and_again_loses_its_oldest_connection() {
-        let guests = Guests::default();
-        let all: Vec<_> = (0..=CONNECTIONS_PER_MEMBER).map(|_| guests.enter(RaftId(1))).collect();
-        let other = guests.enter(RaftId(2));
-        assert!(all[0].replaced.is_cancelled());
-        assert!(!all[1].replaced.is_cancelled() && !other.replaced.is_cancelled());
-        all.iter().chain([&other]).for_each(|guest| guests.leave(guest));
-        assert!(guests.inside.lock().unwrap().connections.is_empty());
     }
 }

@@ -3,7 +3,8 @@
 //! In reading order: [`ClusterCa`] issues a certificate to each [`PeerIdentity`], and a node's [`NodeCredentials`] hold it;
 //! a [`TlsIdentity`] makes them ready; a [`Roster`] says whom to talk to and whom to let in; [`TcpTransport`] is the
 //! [`Transport`](crate::Transport) that carries frames, and hands what comes in on as [`Incoming`]; [`announce()`] says one
-//! thing and leaves; a [`JoinToken`] is all that a new node is given.
+//! thing and leaves. A node that is no member yet has a [`JoinToken`], or shares a [`FoundingKey`], and asks with [`join()`]
+//! or [`join_founder()`] on the same port, where [`Admission`] decides.
 //!
 //! # Why mutual TLS, and not Noise with the cluster's key
 //!
@@ -20,8 +21,14 @@
 //!
 //! # What holds
 //!
-//! - Nothing is read from, or sent to, anybody before both certificates were verified; a stranger gets a bounded place, a
-//!   bounded time and less than 100 KiB.
+//! - Nothing is read from, or sent to, anybody before both certificates were verified, but for one question and one answer
+//!   of a node that says that it wants to join; a stranger gets a bounded place, a bounded time and less than 100 KiB, and
+//!   whoever wants to join the same again.
+//! - Only who says at the beginning of TLS that it wants to join, and nothing else, is not asked for a certificate, and from
+//!   there no way leads to the frames of members.
+//! - A node that wants to join tells its secret only to members that the authority of its token certifies, and believes
+//!   nothing but a certificate by that authority, for its own key and name. Where nodes found a cluster with a shared key,
+//!   both ends prove it for that connection alone.
 //! - Who dials gets the member that it meant, by name and Raft id, or no connection. Who is dialled hears members of its
 //!   cluster, except those that were removed, and delivers only frames that are from whom the certificate names, for this
 //!   member, of this epoch. Whoever is turned away is told why.
@@ -39,10 +46,14 @@ mod codec;
 mod config;
 mod dialer;
 mod error;
+mod guests;
 mod identity;
+mod join;
 mod link;
 mod listener;
+mod newcomer;
 mod pki;
+mod places;
 mod queue;
 mod roster;
 mod status;
@@ -58,9 +69,13 @@ pub use self::{
     config::TransportConfig,
     error::{LinkError, TransportError},
     identity::{InvalidPeerIdentity, PeerIdentity},
+    join::{
+        Admission, FoundingKey, JoinAsk, JoinError, JoinGrant, JoinMember, JoinPatience, JoinProof,
+        JoinRefusal, JoinRequest, Joined, RefusalKind, join, join_founder,
+    },
     pki::{AUTHORITY_LIFETIME, CERTIFICATE_LIFETIME, ClusterCa, Fingerprint, NodeCredentials, NodeKey},
     roster::{Peer, Roster},
     status::PeerStatus,
-    tls::{PinnedAuthority, TlsIdentity},
+    tls::TlsIdentity,
     token::{InvalidJoinToken, JoinSecret, JoinSecretDigest, JoinToken},
 };

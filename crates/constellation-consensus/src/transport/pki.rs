@@ -276,7 +276,8 @@ fn authority_name(cluster: &ClusterId) -> String {
     format!("constellation cluster {cluster}")
 }
 
-fn cluster_of(authority: &str) -> Option<ClusterId> {
+/// Whose authority a certificate with this common name is.
+pub(super) fn cluster_of(authority: &str) -> Option<ClusterId> {
     authority.strip_prefix("constellation cluster ")?.parse().ok()
 }
 

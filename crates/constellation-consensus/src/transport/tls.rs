@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use rustls::{
     ClientConfig, RootCertStore, ServerConfig,
-    client::{Resumption, WebPkiServerVerifier},
+    client::Resumption,
     crypto::{CryptoProvider, ring},
-    pki_types::{CertificateDer, ServerName, UnixTime},
-    server::{NoServerSessionStorage, WebPkiClientVerifier},
+    pki_types::{CertificateDer, ServerName},
+    server::{ClientHello, NoServerSessionStorage, WebPkiClientVerifier, danger::ClientCertVerifier},
     version::TLS13,
 };
 
@@ -15,12 +15,14 @@ use super::{
     certificate,
     error::{LinkError, TransportError},
     identity::PeerIdentity,
-    pki::{Fingerprint, NodeCredentials},
+    pki::NodeCredentials,
 };
 
 /// What both ends say that they speak. Another version of our own protocol gets another name, and then both ends know at
 /// the handshake.
 const PROTOCOL: &[u8] = b"constellation-raft/1";
+/// What a node says that has no certificate yet. Nothing else is said under this name.
+pub(super) const JOIN_PROTOCOL: &[u8] = b"constellation-join/1";
 
 /// A node's credentials, made ready for connections.
 #[derive(Debug)]
@@ -28,6 +30,8 @@ pub struct TlsIdentity {
     pub(super) identity: PeerIdentity,
     pub(super) client: Arc<ClientConfig>,
     pub(super) server: Arc<ServerConfig>,
+    /// For those that say [`JOIN_PROTOCOL`]: the same certificate is shown, and none asked for.
+    pub(super) join: Arc<ServerConfig>,
 }
 
 impl TlsIdentity {
@@ -47,17 +51,20 @@ impl TlsIdentity {
         let verifier = WebPkiClientVerifier::builder_with_provider(Arc::clone(&roots), Arc::clone(&provider))
             .build()
             .map_err(|error| tls(rustls::Error::General(error.to_string())))?;
-        let mut server = ServerConfig::builder_with_provider(Arc::clone(&provider))
-            .with_protocol_versions(&[&TLS13])
-            .map_err(tls)?
-            .with_client_cert_verifier(verifier)
-            .with_single_cert(chain.clone(), credentials.key.clone_key())
-            .map_err(tls)?;
-        // No tickets and no sessions: each connection shows its certificate anew, so one that was taken back counts at once,
-        // and there is nothing that could be replayed.
-        server.session_storage = Arc::new(NoServerSessionStorage {});
-        server.send_tls13_tickets = 0;
-        server.alpn_protocols = vec![PROTOCOL.to_vec()];
+        let server = |protocol: &[u8], verifier: Arc<dyn ClientCertVerifier>| {
+            let mut server = ServerConfig::builder_with_provider(Arc::clone(&provider))
+                .with_protocol_versions(&[&TLS13])?
+                .with_client_cert_verifier(verifier)
+                .with_single_cert(chain.clone(), credentials.key.clone_key())?;
+            // No tickets and no sessions: each connection shows its certificate anew, so one that was taken back counts at
+            // once, and there is nothing that could be replayed.
+            server.session_storage = Arc::new(NoServerSessionStorage {});
+            server.send_tls13_tickets = 0;
+            server.alpn_protocols = vec![protocol.to_vec()];
+            Ok(Arc::new(server))
+        };
+        let join = server(JOIN_PROTOCOL, WebPkiClientVerifier::no_client_auth()).map_err(tls)?;
+        let server = server(PROTOCOL, verifier).map_err(tls)?;
 
         let mut client = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&TLS13])
@@ -67,11 +74,7 @@ impl TlsIdentity {
             .map_err(tls)?;
         client.resumption = Resumption::disabled();
         client.alpn_protocols = vec![PROTOCOL.to_vec()];
-        Ok(Self {
-            identity: credentials.identity.clone(),
-            client: Arc::new(client),
-            server: Arc::new(server),
-        })
+        Ok(Self { identity: credentials.identity.clone(), client: Arc::new(client), server, join })
     }
 
     /// Whom the others see.
@@ -80,7 +83,15 @@ impl TlsIdentity {
     }
 }
 
-fn provider() -> Arc<CryptoProvider> {
+/// How a connection goes on after its first message, by what it says that it wants.
+///
+/// Whoever does not say that it wants to join is asked for a member's certificate; also who says both, or nothing.
+pub(super) fn wants_to_join(hello: &ClientHello<'_>) -> bool {
+    let mut protocols = hello.alpn().into_iter().flatten();
+    matches!((protocols.next(), protocols.next()), (Some(JOIN_PROTOCOL), None))
+}
+
+pub(super) fn provider() -> Arc<CryptoProvider> {
     // Named, not the process's default: whoever embeds this may have set another, or none.
     Arc::new(ring::default_provider())
 }
@@ -107,95 +118,4 @@ pub(super) fn peer(
     facts
         .member
         .ok_or_else(|| unwelcome(facts.subject, "the certificate is not issued to a member of a cluster"))
-}
-
-/// Believes one authority by its fingerprint: what a node has that only holds a join token.
-///
-/// The other end must send the authority's certificate behind its own, as members do.
-#[derive(Debug)]
-pub struct PinnedAuthority {
-    fingerprint: Fingerprint,
-    provider: Arc<CryptoProvider>,
-}
-
-impl PinnedAuthority {
-    /// Believes the authority with this fingerprint.
-    pub fn new(fingerprint: Fingerprint) -> Self {
-        Self { fingerprint, provider: provider() }
-    }
-
-    /// A client's configuration that believes members of the cluster whose authority has this fingerprint, whatever
-    /// address they are met at. It shows no certificate, as there is none yet.
-    pub fn client_config(fingerprint: Fingerprint, protocol: &[u8]) -> Result<ClientConfig, TransportError> {
-        let verifier = Arc::new(Self::new(fingerprint));
-        let mut config = ClientConfig::builder_with_provider(Arc::clone(&verifier.provider))
-            .with_protocol_versions(&[&TLS13])
-            .map_err(|source| TransportError::Tls { source })?
-            .dangerous()
-            .with_custom_certificate_verifier(verifier)
-            .with_no_client_auth();
-        config.resumption = Resumption::disabled();
-        config.alpn_protocols = vec![protocol.to_vec()];
-        Ok(config)
-    }
-}
-
-impl rustls::client::danger::ServerCertVerifier for PinnedAuthority {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> Result<rustls::client::danger::ServerCertVerified, rustls::Error> {
-        use rustls::{CertificateError, Error};
-        let authority =
-            intermediates.iter().find(|certificate| Fingerprint::of(certificate) == self.fingerprint);
-        let authority = authority.ok_or(Error::InvalidCertificate(CertificateError::UnknownIssuer))?;
-        let mut roots = RootCertStore::empty();
-        roots.add(authority.clone().into_owned())?;
-        let verifier =
-            WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&self.provider))
-                .build()
-                .map_err(|error| Error::General(error.to_string()))?;
-        // Any member will do, so the name to verify is the one that the certificate itself says: it must be a member's.
-        let facts = certificate::facts(end_entity)
-            .map_err(|_| Error::InvalidCertificate(CertificateError::BadEncoding))?;
-        let member = facts.member.ok_or(Error::InvalidCertificate(CertificateError::NotValidForName))?;
-        let name = ServerName::try_from(member.server_name())
-            .map_err(|_| Error::InvalidCertificate(CertificateError::NotValidForName))?;
-        rustls::client::danger::ServerCertVerifier::verify_server_cert(
-            &*verifier,
-            end_entity,
-            intermediates,
-            &name,
-            ocsp_response,
-            now,
-        )
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &rustls::DigitallySignedStruct,
-    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        rustls::crypto::verify_tls12_signature(message, certificate, signature, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &rustls::DigitallySignedStruct,
-    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        rustls::crypto::verify_tls13_signature(message, certificate, signature, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
-    }
 }

@@ -67,6 +67,14 @@ impl JoinSecret {
         Self(Zeroizing::new(rand::random()))
     }
 
+    pub(super) fn from_bytes(bytes: [u8; SECRET_BYTES]) -> Self {
+        Self(Zeroizing::new(bytes))
+    }
+
+    pub(super) fn bytes(&self) -> &[u8; SECRET_BYTES] {
+        &self.0
+    }
+
     /// What the cluster keeps: whether a secret with this digest is open, and that it is used up, is replicated state.
     pub fn digest(&self) -> JoinSecretDigest {
         let hash = Sha256::new_with_prefix(b"constellation join secret\0").chain_update(self.0.as_slice());

@@ -6,7 +6,10 @@ use rustls::{
 };
 
 use super::{
-    super::{Fingerprint, NodeCredentials, NodeKey, PinnedAuthority, TransportError},
+    super::{
+        Fingerprint, NodeCredentials, NodeKey, TransportError,
+        newcomer::{Belief, NewcomerVerifier},
+    },
     *,
 };
 
@@ -94,7 +97,7 @@ fn private_keys_are_not_printed() {
 
 /// What a node with a token makes of a chain.
 fn pinned(fingerprint: Fingerprint, chain: &[CertificateDer<'static>]) -> bool {
-    let verifier = PinnedAuthority::new(fingerprint);
+    let verifier = NewcomerVerifier::new(Belief::Pinned(fingerprint));
     let name = ServerName::try_from("192.0.2.1").unwrap();
     verifier.verify_server_cert(&chain[0], &chain[1..], &name, &[], UnixTime::now()).is_ok()
 }

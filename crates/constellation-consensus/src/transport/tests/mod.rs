@@ -2,6 +2,7 @@
 
 mod authority;
 mod broken;
+mod join;
 mod members;
 mod strangers;
 
@@ -12,7 +13,8 @@ use constellation_tasks::{Schedule, Supervisor, SystemClock};
 use tokio::sync::{mpsc, watch};
 
 use super::{
-    ClusterCa, Delivery, Incoming, Peer, PeerIdentity, Roster, TcpTransport, TlsIdentity, TransportConfig,
+    Admission, ClusterCa, Delivery, Incoming, Peer, PeerIdentity, Roster, TcpTransport, TlsIdentity,
+    TransportConfig,
 };
 use crate::{
     Body, Frame, Transport,
@@ -59,11 +61,20 @@ struct Member {
 
 impl Member {
     async fn start(id: u64, tls: Arc<TlsIdentity>, config: TransportConfig) -> Self {
+        Self::start_admitting(id, tls, config, None).await
+    }
+
+    async fn start_admitting(
+        id: u64,
+        tls: Arc<TlsIdentity>,
+        config: TransportConfig,
+        admission: Option<Arc<dyn Admission>>,
+    ) -> Self {
         let (identity, identities) = watch::channel(tls);
         let (roster, rosters) = watch::channel(Arc::default());
         let supervisor = Supervisor::new();
         let clock = Arc::new(SystemClock::start());
-        let started = TcpTransport::start(config, identities, rosters, clock, &supervisor).await;
+        let started = TcpTransport::start(config, identities, rosters, admission, clock, &supervisor).await;
         let (transport, deliveries) = started.unwrap();
         Self { id, transport, deliveries, roster, identity, supervisor }
     }
