@@ -111,15 +111,6 @@ impl Group {
         false
     }
 
-    /// SIGKILL to the child alone, which is how a crash looks to what it leaves behind.
-    pub(crate) fn crash(&mut self) {
-        if !self.reaped {
-            let _ = rustix::process::kill_process(self.pid, Signal::KILL);
-            let _ = self.child.wait();
-            self.reaped = true;
-        }
-    }
-
     /// SIGKILL to the whole group.
     pub(crate) fn kill(&mut self) {
         if !self.reaped {
@@ -129,8 +120,12 @@ impl Group {
         }
     }
 
-    fn signal(&self, signal: Signal) {
-        // A group that is empty by now answers ESRCH, which is what we want.
+    /// A signal to the whole group.
+    pub(crate) fn signal(&self, signal: Signal) {
+        if self.reaped {
+            return; // by now the id may be somebody else's
+        }
+        // A group that is empty answers ESRCH, which is what we want.
         let _ = rustix::process::kill_process_group(self.pid, signal);
     }
 }

@@ -18,6 +18,25 @@ pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
+/// The machine's `CLOCK_BOOTTIME`: the clock on which agents say as of when they may act. All processes of one machine share
+/// it, so what two of them say can be compared to the nanosecond.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, serde::Deserialize)]
+pub(crate) struct BootTime(pub(crate) u64);
+
+impl BootTime {
+    /// Now.
+    pub(crate) fn now() -> Self {
+        let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+        let nanos = i128::from(time.tv_sec) * 1_000_000_000 + i128::from(time.tv_nsec);
+        Self(u64::try_from(nanos).unwrap_or(0))
+    }
+
+    /// How long after `earlier` this is; nothing if it is not.
+    pub(crate) fn since(self, earlier: Self) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+}
+
 /// Asks `look` every `pause` until it finds something; an error names what was awaited.
 ///
 /// # Errors
@@ -38,6 +57,22 @@ pub(crate) fn wait_for<T>(
             bail!("{what}: not within {}", seconds(limit));
         }
         thread::sleep(pause);
+    }
+}
+
+/// Lets time pass.
+///
+/// # Errors
+/// When a person interrupts.
+pub(crate) fn pass(time: Duration) -> Result<()> {
+    let end = now() + time;
+    loop {
+        interrupt::check()?;
+        let left = end.saturating_duration_since(now());
+        if left.is_zero() {
+            return Ok(());
+        }
+        thread::sleep(left.min(Duration::from_millis(50)));
     }
 }
 

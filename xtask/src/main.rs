@@ -9,6 +9,7 @@
 mod say;
 
 mod bench;
+mod chaos;
 mod child;
 mod ci;
 mod clock;
@@ -16,6 +17,9 @@ mod cluster;
 mod demo;
 mod http;
 mod interrupt;
+mod leases;
+mod mounts;
+mod network;
 mod procfs;
 mod sim;
 mod suites;
@@ -52,6 +56,8 @@ enum Command {
     },
     /// Three agents with a Traefik each on 127.0.0.11-13, to look at and to break
     Demo(demo::Options),
+    /// Break real agents and check that the leases keep their promise
+    Chaos(chaos::Options),
     /// Measure a release build; prints, and never judges
     Bench(bench::Options),
     /// Attack the leases in simulation, from seeds
@@ -69,6 +75,7 @@ fn main() -> ExitCode {
             suites::run(&suites::Options { unit_only, filter, packages })
         }
         Command::Demo(options) => demo::run(&options),
+        Command::Chaos(options) => chaos::run(&options),
         Command::Bench(options) => bench::run(&options),
         Command::Sim(options) => sim::run(&options),
         Command::Ci => ci::run(),

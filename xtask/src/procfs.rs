@@ -99,14 +99,15 @@ pub(crate) fn end_marked(mark: &str, grace: Duration) -> usize {
     }
 }
 
-/// Holds the process by a descriptor first and looks at its mark then, so that a reused id is never signalled.
-fn signal_marked(pid: i32, mark: &str, signal: Signal) {
-    let Some(pid) = Pid::from_raw(pid) else { return };
-    if let Ok(held) = rustix::process::pidfd_open(pid, PidfdFlags::empty())
-        && environment(pid).iter().any(|variable| variable == mark)
-    {
-        let _ = rustix::process::pidfd_send_signal(&held, signal);
-    }
+/// Holds the process by a descriptor first and looks at its mark then, so that a reused id is never signalled. True if
+/// the process is a marked one and got the signal.
+pub(crate) fn signal_marked(pid: i32, mark: &str, signal: Signal) -> bool {
+    let held = Pid::from_raw(pid)
+        .and_then(|pid| Some((pid, rustix::process::pidfd_open(pid, PidfdFlags::empty()).ok()?)));
+    held.is_some_and(|(pid, held)| {
+        environment(pid).iter().any(|variable| variable == mark)
+            && rustix::process::pidfd_send_signal(&held, signal).is_ok()
+    })
 }
 
 #[cfg(test)]

@@ -12,7 +12,9 @@ use rustix::process::{Pid, Signal};
 use super::stats::Figure;
 use crate::{
     clock::{self, millis},
-    cluster::{Care, Cluster, DocumentWatch, Node, PROVIDER_PORT, Place, Plan, SERVICE, START_GRACE},
+    cluster::{
+        Care, Cluster, DocumentWatch, Network, Node, PROVIDER_PORT, Place, Plan, SERVICE, START_GRACE,
+    },
     http::Client,
     procfs,
     tools::{agent, traefik},
@@ -44,7 +46,9 @@ pub(super) fn run(workspace: &Workspace) -> Result<Vec<Figure>> {
     say!("\n=== five agents as processes ===");
     let agent = agent::build(workspace, agent::Profile::Release)?;
     let place = Place::take(&workspace.target("bench"), false)?;
-    let mut cluster = Cluster::start(&Plan { agent, traefik: None, size: NODES, base: ADDRESS_BASE }, place)?;
+    let network = Network::Loopback { base: ADDRESS_BASE };
+    let plan = Plan { agent, traefik: None, size: NODES, network, data: Vec::new(), leases: false };
+    let mut cluster = Cluster::start(&plan, place)?;
     let measured = measure(workspace, &mut cluster);
     if measured.is_err() {
         cluster.keep_files();
@@ -178,7 +182,7 @@ fn agent_kills(cluster: &mut Cluster) -> Result<Figure> {
     for number in 0..AGENT_KILLS {
         let victim = number % cluster.nodes.len();
         let killed = clock::now();
-        cluster.nodes[victim].crash_agent();
+        cluster.nodes[victim].kill_agent();
         let mut slowest: f64 = 0.0;
         for (_, watch) in watches.iter().enumerate().filter(|(index, _)| *index != victim) {
             slowest = slowest.max(gone(watch, &cluster.nodes[victim], killed)?);

@@ -1,8 +1,11 @@
-//! A cluster of real agents as processes on this machine's loopback addresses: the demo shows it, the bench measures
-//! it. It knows the agent's command line and Traefik's, and nothing of their insides.
+//! A cluster of real agents as processes on this machine: the demo shows it, the bench measures it, the chaos run breaks
+//! it. It knows the agent's command line and API and Traefik's, and nothing of their insides.
 
+mod ask;
 mod document;
+pub(crate) mod leases;
 mod load;
+mod network;
 mod node;
 mod place;
 mod watch;
@@ -10,7 +13,6 @@ mod watch;
 use std::{
     fs::OpenOptions,
     io::Write as _,
-    net::Ipv4Addr,
     os::unix::fs::OpenOptionsExt as _,
     path::PathBuf,
     process::{Command, Stdio},
@@ -20,9 +22,12 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 
 pub(crate) use self::{
+    ask::Care,
     document::Document,
+    leases::{LeasesAnswer, commit},
     load::{Load, Report, Route, Sample, request},
-    node::{Care, Node, PROVIDER_PORT, TRAEFIK_API_PORT, TRAEFIK_WEB_PORT},
+    network::Network,
+    node::{Node, PROVIDER_PORT, TRAEFIK_API_PORT, TRAEFIK_WEB_PORT},
     place::Place,
     watch::DocumentWatch,
 };
@@ -49,8 +54,12 @@ pub(crate) struct Plan {
     pub(crate) traefik: Option<PathBuf>,
     /// How many nodes.
     pub(crate) size: u8,
-    /// Node 1 is at `127.0.0.<base + 1>`.
-    pub(crate) base: u8,
+    /// Where they are.
+    pub(crate) network: Network,
+    /// Where node 1, 2, ... keep their data; in the cluster's folder where nothing is said.
+    pub(crate) data: Vec<PathBuf>,
+    /// Whether they found a cluster that keeps leases.
+    pub(crate) leases: bool,
 }
 
 /// A running cluster. Dropping it ends every process of it.
@@ -76,11 +85,9 @@ impl Cluster {
         file.and_then(|mut file| file.write_all(secret.as_bytes()))
             .with_context(|| format!("could not write {}", key.display()))?;
 
-        let address = |number: u8| Ipv4Addr::new(127, 0, 0, plan.base + number);
-        let addresses: Vec<Ipv4Addr> = (1..=plan.size).map(address).collect();
         let mut cluster = Self { nodes: Vec::new(), place, over: false };
-        for (number, address) in (1..).zip(&addresses) {
-            let node = Node::new(number, *address, &addresses, plan, &key, &cluster.place)?;
+        for number in 1..=plan.size {
+            let node = Node::new(number, plan, &key, &cluster.place)?;
             node.check_ports()?;
             cluster.nodes.push(node);
         }

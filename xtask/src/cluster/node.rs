@@ -1,25 +1,21 @@
-//! One node: its agent, its Traefik, and how to ask both.
+//! One node: the life of its agent and of its Traefik.
 
 use std::{
-    collections::BTreeSet,
     fs::{File, OpenOptions},
-    net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket},
+    net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket},
     path::{Path, PathBuf},
     process::Command,
     time::Duration,
 };
 
-use anyhow::{Context, Result, bail};
-use serde::Deserialize;
-use serde_json::Value;
+use anyhow::{Context, Result};
+use rustix::process::Signal;
 
-use super::{DOMAIN, Document, Plan, SERVICE, TRAEFIK_GRACE, document::address_of, place::Place};
-use crate::{
-    child::{self, Group},
-    http::Client,
-};
+use super::{DOMAIN, Network, Plan, TRAEFIK_GRACE, place::Place};
+use crate::child::Group;
 
 const GOSSIP_PORT: u16 = 7946;
+const RAFT_PORT: u16 = 8300;
 pub(crate) const PROVIDER_PORT: u16 = 8081;
 /// Traefik's entry point `web`.
 pub(crate) const TRAEFIK_WEB_PORT: u16 = 8000;
@@ -28,64 +24,38 @@ pub(crate) const TRAEFIK_API_PORT: u16 = 8080;
 /// The service of the node at 127.0.0.N listens on N ports after this one: the services of all nodes, and those of a
 /// demo beside a bench, share 127.0.0.1.
 const SERVICE_PORT_BASE: u16 = 9000;
-/// A question to an agent on this machine.
-const ASK_LIMIT: Duration = Duration::from_secs(15);
 
-/// Asks the service for its health, with nothing but what every Debian has.
-const HEALTH: &str = "bash -c 'exec 3<>\"/dev/tcp/$CONSTELLATION_ADDRESS/$PORT\" && \
-                      printf \"GET /health HTTP/1.0\\r\\n\\r\\n\" >&3 && grep -q OK <&3'";
-
-/// How a service is looked after.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Care {
-    /// Started again when it ends, and asked for its health every second.
-    Full,
-    /// Left alone: for measuring a death without what follows it.
-    None,
-}
-
-/// One line of `process ls --json`.
-#[derive(Clone, Debug, Deserialize)]
-pub(crate) struct Process {
-    pub(crate) name: String,
-    #[serde(default)]
-    pub(crate) pid: Option<i32>,
-}
-
-/// A node of a cluster on loopback.
+/// A node of a cluster on this machine.
 pub(crate) struct Node {
     pub(crate) name: String,
     pub(crate) address: Ipv4Addr,
-    program: PathBuf,
+    number: u8,
+    network: Network,
+    pub(super) program: PathBuf,
     traefik_program: Option<PathBuf>,
     folder: PathBuf,
-    socket: PathBuf,
+    pub(super) socket: PathBuf,
     arguments: Vec<String>,
+    leases: bool,
     mark: (String, String),
     agent: Option<Group>,
     traefik: Option<Group>,
 }
 
 impl Node {
-    pub(super) fn new(
-        number: u16,
-        address: Ipv4Addr,
-        all: &[Ipv4Addr],
-        plan: &Plan,
-        key: &Path,
-        place: &Place,
-    ) -> Result<Self> {
+    pub(super) fn new(number: u8, plan: &Plan, key: &Path, place: &Place) -> Result<Self> {
         let name = format!("n{number}");
+        let address = plan.network.address(number);
         let folder = place.file(&format!("node-{number}"));
         std::fs::create_dir_all(&folder).with_context(|| format!("could not make {}", folder.display()))?;
         let socket = place.socket(&name);
-        let join: Vec<String> = all
-            .iter()
-            .filter(|other| **other != address)
-            .map(|other| format!("{other}:{GOSSIP_PORT}"))
+        let join: Vec<String> = (1..=plan.size)
+            .filter(|other| *other != number)
+            .map(|other| format!("{}:{GOSSIP_PORT}", plan.network.address(other)))
             .collect();
+        let data = plan.data.get(usize::from(number) - 1).cloned().unwrap_or_else(|| folder.join("data"));
         let path = |path: &Path| path.display().to_string();
-        let pairs = [
+        let mut pairs = vec![
             ("--node-name", name.clone()),
             ("--cluster", "demo".to_owned()),
             ("--domain", DOMAIN.to_owned()),
@@ -96,24 +66,39 @@ impl Node {
             ("--runtime", "process".to_owned()),
             ("--provider-listen", format!("{address}:{PROVIDER_PORT}")),
             ("--entry-points", "web".to_owned()),
-            ("--data-dir", path(&folder.join("data"))),
+            ("--data-dir", path(&data)),
             ("--socket", path(&socket)),
         ];
+        if plan.leases {
+            pairs.extend([
+                ("--secrets-path", path(&folder.join("secrets"))),
+                ("--raft-port", RAFT_PORT.to_string()),
+                ("--bootstrap-expect", plan.size.to_string()),
+            ]);
+        }
         let flags = pairs.into_iter().filter(|(_, value)| !value.is_empty());
         let arguments = flags.flat_map(|(flag, value)| [flag.to_owned(), value]).collect();
         let (variable, value) = place.variable();
         Ok(Self {
             name,
             address,
+            number,
+            network: plan.network.clone(),
             program: plan.agent.clone(),
             traefik_program: plan.traefik.clone(),
             folder,
             socket,
             arguments,
+            leases: plan.leases,
             mark: (variable.to_owned(), value.to_owned()),
             agent: None,
             traefik: None,
         })
+    }
+
+    /// Its number, from one on.
+    pub(crate) fn number(&self) -> u8 {
+        self.number
     }
 
     /// A port of this node.
@@ -121,14 +106,25 @@ impl Node {
         SocketAddr::from((self.address, port))
     }
 
-    fn service_port(&self) -> u16 {
+    /// `NAME=value` as it stands in the environment of its processes.
+    pub(super) fn mark(&self) -> String {
+        format!("{}={}", self.mark.0, self.mark.1)
+    }
+
+    pub(super) fn service_port(&self) -> u16 {
         SERVICE_PORT_BASE + u16::from(self.address.octets()[3])
     }
 
     /// # Errors
     /// Names the first port that something else holds.
     pub(super) fn check_ports(&self) -> Result<()> {
+        if !self.network.is_ours() {
+            return Ok(()); // a namespace that was made a moment ago holds nothing
+        }
         let mut tcp = vec![PROVIDER_PORT];
+        if self.leases {
+            tcp.push(RAFT_PORT);
+        }
         if self.traefik_program.is_some() {
             tcp.extend([TRAEFIK_WEB_PORT, TRAEFIK_API_PORT]);
         }
@@ -150,7 +146,7 @@ impl Node {
     /// When the program cannot be started.
     pub(crate) fn start_agent(&mut self) -> Result<()> {
         let log = self.log("agent.log")?;
-        let mut command = Command::new(&self.program);
+        let mut command = self.network.command(self.number, &self.program);
         clean(&mut command);
         command.arg("run").args(&self.arguments).env(&self.mark.0, &self.mark.1);
         command.stdout(log.try_clone()?).stderr(log);
@@ -205,7 +201,7 @@ impl Node {
     }
 
     /// Whether its agent runs, as far as we know.
-    pub(super) fn agent_runs(&mut self) -> bool {
+    pub(crate) fn agent_runs(&mut self) -> bool {
         self.agent.as_mut().is_some_and(|agent| matches!(agent.ended(), Ok(None)))
     }
 
@@ -221,19 +217,29 @@ impl Node {
         Some(status.to_string())
     }
 
-    /// SIGKILL to its agent, and to nothing else.
-    pub(crate) fn crash_agent(&mut self) {
+    /// SIGKILL to its agent, parent and worker at once, and to nothing else: services have process groups of their own.
+    pub(crate) fn kill_agent(&mut self) {
         if let Some(mut agent) = self.agent.take() {
-            agent.crash();
+            agent.kill();
+        }
+    }
+
+    /// SIGTERM to its agent. True if it ended by itself within `grace`; it is gone in any case.
+    pub(crate) fn stop_agent(&mut self, grace: Duration) -> bool {
+        self.agent.take().is_none_or(|mut agent| agent.stop(grace))
+    }
+
+    /// A signal to its agent, parent and worker at once.
+    pub(crate) fn signal_agent(&self, signal: Signal) {
+        if let Some(agent) = &self.agent {
+            agent.signal(signal);
         }
     }
 
     /// Ends its agent and its Traefik; says what had to be killed.
     pub(super) fn stop(&mut self, agent_grace: Duration, traefik_grace: Duration) -> Vec<String> {
         let mut unruly = Vec::new();
-        if let Some(mut agent) = self.agent.take()
-            && !agent.stop(agent_grace)
-        {
+        if !self.stop_agent(agent_grace) {
             unruly.push(format!("the agent of {} did not end within {agent_grace:?} of SIGTERM", self.name));
         }
         if let Some(mut traefik) = self.traefik.take()
@@ -244,136 +250,7 @@ impl Node {
         unruly
     }
 
-    /// Runs a command of the agent's command line against this node and returns what it prints.
-    ///
-    /// # Errors
-    /// When it fails; what it said is in the node's `commands.log`.
-    pub(crate) fn ask(&self, arguments: &[&str]) -> Result<String> {
-        let (before, after) = match arguments.iter().position(|argument| *argument == "--") {
-            Some(at) => arguments.split_at(at),
-            None => (arguments, &[][..]),
-        };
-        let mut command = Command::new(&self.program);
-        clean(&mut command);
-        command.args(before).arg("--socket").arg(&self.socket).args(after);
-        command.stderr(self.log("commands.log")?);
-        child::output(&format!("{} {}", self.name, before.join(" ")), &mut command, ASK_LIMIT)
-    }
-
-    /// Starts a process that does nothing.
-    ///
-    /// # Errors
-    /// When the agent refuses it.
-    pub(crate) fn deploy_sleeper(&self, name: &str, mark: (&str, &str)) -> Result<()> {
-        let mark = format!("{}={}", mark.0, mark.1);
-        self.ask(&["process", "run", "--name", name, "--env", &mark, "--", "/bin/sleep", "1000000"])?;
-        Ok(())
-    }
-
-    /// What a person types to ask its agent.
-    pub(crate) fn command(&self, verb: &str) -> String {
-        format!("{} {verb} --socket {}", self.program.display(), self.socket.display())
-    }
-
-    /// Starts the service; `mark` goes into its environment.
-    ///
-    /// # Errors
-    /// When the agent refuses it.
-    pub(crate) fn deploy(&self, mark: (&str, &str), care: Care) -> Result<()> {
-        let port = self.service_port().to_string();
-        // The runtime says by the environment which address and port it announces for the process.
-        let script = "exec \"$0\" whoami --listen \"$CONSTELLATION_ADDRESS:$PORT\" --name \"$1\"";
-        let program = self.program.display().to_string();
-        let service = format!("constellation.service={SERVICE}");
-        let mark = format!("{}={}", mark.0, mark.1);
-        let mut arguments = vec!["process", "run", "--name", SERVICE, "--expose", &port];
-        if care == Care::Full {
-            arguments.extend(["--restart", "always", "--health", HEALTH, "--health-interval", "1s"]);
-        }
-        arguments.extend(["--label", "traefik.enable=true", "--label", &service, "--env", &mark]);
-        arguments.extend(["--", "/bin/sh", "-c", script, &program, &self.name]);
-        self.ask(&arguments)?;
-        Ok(())
-    }
-
-    /// The service's process, if it runs.
-    ///
-    /// # Errors
-    /// When the agent cannot be asked.
-    pub(crate) fn service(&self) -> Result<Option<Process>> {
-        let text = self.ask(&["process", "ls", "--json"])?;
-        let all: Vec<Process> = serde_json::from_str(&text).context("could not read `process ls --json`")?;
-        Ok(all.into_iter().find(|process| process.name == SERVICE && process.pid.is_some()))
-    }
-
-    /// Removes every process of this node.
-    pub(super) fn remove_services(&self) -> Result<()> {
-        let text = self.ask(&["process", "ls", "--json"])?;
-        let all: Vec<Process> = serde_json::from_str(&text).context("could not read `process ls --json`")?;
-        all.iter().try_for_each(|process| self.ask(&["process", "rm", "--force", &process.name]).map(|_| ()))
-    }
-
-    /// How many nodes it sees as live, itself included.
-    ///
-    /// # Errors
-    /// When the agent cannot be asked.
-    pub(crate) fn live_members(&self) -> Result<usize> {
-        let text = self.ask(&["members", "--json"])?;
-        let rows: Value = serde_json::from_str(&text).context("could not read `members --json`")?;
-        let rows = rows.as_array().context("`members --json` is not a list")?;
-        Ok(rows.iter().filter(|row| row["state"] == "live").count())
-    }
-
-    /// The provider's document.
-    ///
-    /// # Errors
-    /// When it does not answer with one.
-    pub(crate) fn document(&self) -> Result<Document> {
-        let mut client = Client::tcp(self.at(PROVIDER_PORT), ASK_LIMIT);
-        let response = client.get("/api/dynamic")?;
-        if response.status != 200 {
-            bail!("the provider of {} answered {}: {}", self.name, response.status, response.text());
-        }
-        Document::parse(&response.body)
-    }
-
-    /// Traefik's routers that came from the provider: name, rule, status.
-    ///
-    /// # Errors
-    /// When Traefik's API does not answer.
-    pub(crate) fn traefik_routers(&self) -> Result<Vec<(String, String, String)>> {
-        let mut client = Client::tcp(self.at(TRAEFIK_API_PORT), ASK_LIMIT);
-        let response = client.get("/api/http/routers?per_page=1000")?;
-        let value: Value =
-            serde_json::from_slice(&response.body).context("Traefik's API did not answer in JSON")?;
-        let text = |router: &Value, field: &str| router[field].as_str().unwrap_or_default().to_owned();
-        Ok(value
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter(|router| router["provider"] == "http")
-            .map(|router| (text(router, "name"), text(router, "rule"), text(router, "status")))
-            .collect())
-    }
-
-    /// Where Traefik sends requests, whatever the service.
-    ///
-    /// # Errors
-    /// When Traefik's API does not answer.
-    pub(crate) fn traefik_servers(&self) -> Result<BTreeSet<IpAddr>> {
-        let mut client = Client::tcp(self.at(TRAEFIK_API_PORT), ASK_LIMIT);
-        let response = client.get("/api/http/services?per_page=1000")?;
-        let services: Value =
-            serde_json::from_slice(&response.body).context("Traefik's API did not answer in JSON")?;
-        let servers = services.as_array().into_iter().flatten();
-        Ok(servers
-            .filter_map(|service| service["loadBalancer"]["servers"].as_array())
-            .flatten()
-            .filter_map(|server| Some(address_of(server["url"].as_str()?)?.ip()))
-            .collect())
-    }
-
-    fn log(&self, name: &str) -> Result<File> {
+    pub(super) fn log(&self, name: &str) -> Result<File> {
         let path = self.folder.join(name);
         let open = OpenOptions::new().create(true).append(true).open(&path);
         open.with_context(|| format!("could not write {}", path.display()))
@@ -381,9 +258,10 @@ impl Node {
 }
 
 /// The agent reads its settings from the environment too: what stands in ours must not change the demo.
-fn clean(command: &mut Command) {
+pub(super) fn clean(command: &mut Command) {
     let ours = |name: &str| name.starts_with("CONSTELLATION_") || name.starts_with("TRAEFIK_");
-    let exact = ["TS_HOSTNAME", "DOMAIN", "PUBLIC_IP", "NODE_PRIORITY", "MESH_ADDRESS", "GOSSIP_PORT"];
+    let exact =
+        ["TS_HOSTNAME", "DOMAIN", "PUBLIC_IP", "NODE_PRIORITY", "MESH_ADDRESS", "GOSSIP_PORT", "RAFT_PORT"];
     let more =
         ["GATEWAY_PORTS", "SECRETS_PATH", "DOCKER_SOCKET", "HEALTH_INTERVAL", "PROVIDER_LISTEN", "DATA_DIR"];
     for (name, _) in std::env::vars_os() {

@@ -17,7 +17,7 @@ use anyhow::{Context as _, Result};
 
 use crate::{
     clock,
-    cluster::{Care, Cluster, Place, Plan},
+    cluster::{Care, Cluster, Network, Place, Plan},
     interrupt,
     tools::{agent, traefik},
     workspace::Workspace,
@@ -54,7 +54,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let traefik = if options.without_traefik { None } else { traefik(&workspace) };
     let place = Place::take(&workspace.target("demo"), options.keep)?;
     say!("starting {NODES} agents{}", if traefik.is_some() { " and a Traefik beside each" } else { "" });
-    let mut cluster = Cluster::start(&Plan { agent, traefik, size: NODES, base: ADDRESS_BASE }, place)?;
+    let network = Network::Loopback { base: ADDRESS_BASE };
+    let plan = Plan { agent, traefik, size: NODES, network, data: Vec::new(), leases: false };
+    let mut cluster = Cluster::start(&plan, place)?;
     let shown = if options.script { script::run(&mut cluster) } else { show(&mut cluster) };
     if shown.is_err() {
         cluster.keep_files();

@@ -140,7 +140,7 @@ impl Script<'_> {
         let others: Vec<&DocumentWatch> = watches.iter().take(last).collect();
         let killed = clock::now();
         timeline.step(&format!("kill -9 of the agent of {name}"), || {
-            cluster.nodes[last].crash_agent();
+            cluster.nodes[last].kill_agent();
             Ok(None)
         })?;
         timeline.step(&format!("{name} is out of the others' documents"), || {

@@ -1,7 +1,7 @@
 //! Programs that the suites and the demo need and that a fresh machine lacks.
 
 pub(crate) mod agent;
-mod apt;
+pub(crate) mod apt;
 pub(crate) mod docker;
 mod dockerd;
 pub(crate) mod traefik;
