@@ -65,6 +65,16 @@ pub(crate) fn resident_kib(pid: Pid) -> Option<u64> {
     line.trim().trim_end_matches(" kB").parse().ok()
 }
 
+/// A process and those that it started itself and that still run.
+pub(crate) fn with_children(pid: Pid) -> Vec<Pid> {
+    let child_of = |other: &Pid| {
+        let stat = fs::read_to_string(format!("/proc/{other}/stat")).unwrap_or_default();
+        let parent = stat.rsplit_once(") ").and_then(|(_, rest)| rest.split(' ').nth(1)?.parse::<i32>().ok());
+        parent == Some(pid.as_raw_nonzero().get())
+    };
+    [pid].into_iter().chain(pids().into_iter().filter(child_of)).collect()
+}
+
 /// Processes that were started with `NAME=value` in their environment: the mark by which we know our own,
 /// across crashes of ours and of theirs, with no list that could be out of date.
 pub(crate) fn marked(mark: &str) -> BTreeMap<i32, String> {

@@ -3,6 +3,8 @@
 //! It only prints. A figure of a shared machine must not fail anybody's change; a person compares.
 
 mod cluster;
+mod leases;
+mod quiet;
 mod stats;
 
 use std::time::Duration;
@@ -28,6 +30,8 @@ pub(crate) enum Bench {
     Render,
     /// Five agents as processes: what their documents and a Traefik do when services and agents die
     Cluster,
+    /// Three agents as processes: how leases change hands, and commits, with etcd measured beside
+    Leases,
 }
 
 /// What to measure, and how to say it.
@@ -39,6 +43,8 @@ pub(crate) struct Options {
     /// One line of JSON per figure instead of a table
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    leases: leases::Options,
 }
 
 /// Measures and prints.
@@ -55,6 +61,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             Bench::Gossip => example(&workspace, "constellation-gossip", "gossip_bench")?,
             Bench::Render => example(&workspace, "constellation-traefik", "render_bench")?,
             Bench::Cluster => print(&cluster::run(&workspace)?, options.json),
+            Bench::Leases => leases::run(&workspace, &options.leases, options.json)?,
         }
     }
     Ok(())

@@ -17,10 +17,7 @@ pub(super) struct Figure {
 impl Figure {
     /// The nearest-rank percentile; `None` of nothing.
     pub(super) fn percentile(&self, percent: usize) -> Option<f64> {
-        let mut sorted = self.samples.clone();
-        sorted.sort_by(f64::total_cmp);
-        let rank = (sorted.len() * percent).div_ceil(100).max(1);
-        sorted.get(rank - 1).copied()
+        percentile(&self.samples, percent)
     }
 
     /// One object on one line.
@@ -31,6 +28,14 @@ impl Figure {
         })
         .to_string()
     }
+}
+
+/// The nearest-rank percentile; `None` of nothing.
+pub(super) fn percentile(samples: &[f64], percent: usize) -> Option<f64> {
+    let mut sorted = samples.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let rank = (sorted.len() * percent).div_ceil(100).max(1);
+    sorted.get(rank - 1).copied()
 }
 
 /// All of them, one a row.

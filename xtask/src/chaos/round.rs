@@ -45,10 +45,10 @@ pub(super) fn play(
     round: &Round,
     measured: &mut Measured,
 ) -> Result<()> {
-    if let Some(wanted) = round.holder_leads {
-        if !stage.cluster.make_holder_lead(wanted)? {
-            say!("    (Raft's lead did not move in time; striking all the same)");
-        }
+    if let Some(wanted) = round.holder_leads
+        && !stage.cluster.make_holder_lead(wanted)?
+    {
+        say!("    (Raft's lead did not move in time; striking all the same)");
     }
     clock::pass(FRESH)?;
     let targets = aim(stage, witness, round);

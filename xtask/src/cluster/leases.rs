@@ -58,10 +58,6 @@ pub(crate) struct RaftAnswer {
     #[serde(default)]
     pub(crate) role: String,
     #[serde(default)]
-    pub(crate) leader: Option<String>,
-    #[serde(default)]
-    pub(crate) voters: Vec<String>,
-    #[serde(default)]
     pub(crate) commit: u64,
 }
 

@@ -34,6 +34,7 @@ pub(crate) struct Node {
     pub(super) program: PathBuf,
     traefik_program: Option<PathBuf>,
     folder: PathBuf,
+    data: PathBuf,
     pub(super) socket: PathBuf,
     arguments: Vec<String>,
     leases: bool,
@@ -87,6 +88,7 @@ impl Node {
             program: plan.agent.clone(),
             traefik_program: plan.traefik.clone(),
             folder,
+            data,
             socket,
             arguments,
             leases: plan.leases,
@@ -94,6 +96,11 @@ impl Node {
             agent: None,
             traefik: None,
         })
+    }
+
+    /// Where its agent keeps its data.
+    pub(crate) fn data(&self) -> &Path {
+        &self.data
     }
 
     /// Its number, from one on.

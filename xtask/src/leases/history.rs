@@ -137,6 +137,12 @@ impl History {
         self.commits.iter().map(|commit| commit.index).max().unwrap_or(0)
     }
 
+    /// When a process last said that it may act under the lease.
+    pub(crate) fn last_acted(&self, lease: &str, process: &Process) -> Option<BootTime> {
+        let stretches = self.stretches.iter().filter(|((of, _, by), _)| of == lease && by == process);
+        stretches.map(|(_, (_, to))| *to).max()
+    }
+
     /// When, after `since`, a process other than `old` first acted under the lease.
     pub(crate) fn next_holder(&self, lease: &str, old: &Process, since: BootTime) -> Option<BootTime> {
         let tenures = self.stretches.iter();
