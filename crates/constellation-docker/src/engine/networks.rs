@@ -26,8 +26,12 @@ pub struct NetworkSpec {
     pub labels: BTreeMap<String, String>,
     /// Its IPv4 range such as `10.9.0.0/24`; `None` lets the engine choose. Static addresses need one.
     pub subnet: Option<String>,
+    /// The host's address on it, within the range; `None` lets the engine choose.
+    pub gateway: Option<String>,
     /// Without a way out to other networks.
     pub internal: bool,
+    /// Whether people may attach containers of their own (only swarm networks refuse it by default).
+    pub attachable: bool,
     /// Options of the bridge driver, such as `com.docker.network.bridge.enable_ip_masquerade`.
     pub options: BTreeMap<String, String>,
 }
@@ -45,8 +49,14 @@ pub struct Network {
     pub labels: BTreeMap<String, String>,
     /// Its IP ranges.
     pub subnets: Vec<String>,
+    /// The host's address in each range that says one.
+    pub gateways: Vec<String>,
     /// Whether it has no way out.
     pub internal: bool,
+    /// Whether people may attach containers of their own.
+    pub attachable: bool,
+    /// Options of its driver.
+    pub options: BTreeMap<String, String>,
 }
 
 /// How a container joins a network.
@@ -139,19 +149,24 @@ fn check_name(name: &str, deed: &str) -> Result<(), RuntimeError> {
 
 fn decode(document: &Value) -> Option<Network> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let labels = document["Labels"].as_object().into_iter().flatten();
+    let texts = |value: &Value| {
+        let entries = value.as_object().into_iter().flatten();
+        entries.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
+    };
+    let of_ranges = |field: &str| {
+        let ranges = document["IPAM"]["Config"].as_array().into_iter().flatten();
+        ranges.filter_map(|range| range[field].as_str().map(str::to_owned)).collect()
+    };
     Some(Network {
         id: document["Id"].as_str()?.to_owned(),
         name: text(&document["Name"]),
         driver: text(&document["Driver"]),
-        labels: labels.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect(),
-        subnets: document["IPAM"]["Config"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(|range| range["Subnet"].as_str().map(str::to_owned))
-            .collect(),
+        labels: texts(&document["Labels"]),
+        subnets: of_ranges("Subnet"),
+        gateways: of_ranges("Gateway"),
         internal: document["Internal"].as_bool().unwrap_or(false),
+        attachable: document["Attachable"].as_bool().unwrap_or(false),
+        options: texts(&document["Options"]),
     })
 }
 
@@ -163,6 +178,7 @@ struct CreateBody<'a> {
     check_duplicate: bool,
     driver: &'static str,
     internal: bool,
+    attachable: bool,
     labels: &'a BTreeMap<String, String>,
     options: &'a BTreeMap<String, String>,
     #[serde(rename = "IPAM", skip_serializing_if = "Option::is_none")]
@@ -179,6 +195,8 @@ struct Ipam<'a> {
 #[serde(rename_all = "PascalCase")]
 struct Range<'a> {
     subnet: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gateway: Option<&'a str>,
 }
 
 impl<'a> CreateBody<'a> {
@@ -188,9 +206,13 @@ impl<'a> CreateBody<'a> {
             check_duplicate: true,
             driver: "bridge",
             internal: spec.internal,
+            attachable: spec.attachable,
             labels: &spec.labels,
             options: &spec.options,
-            ipam: spec.subnet.as_deref().map(|subnet| Ipam { config: [Range { subnet }] }),
+            ipam: spec
+                .subnet
+                .as_deref()
+                .map(|subnet| Ipam { config: [Range { subnet, gateway: spec.gateway.as_deref() }] }),
         }
     }
 }
@@ -245,6 +267,10 @@ mod tests {
         let spec = NetworkSpec { subnet: Some("10.9.0.0/24".into()), ..spec };
         let body = serde_json::to_value(CreateBody::new(&spec)).unwrap();
         assert_eq!(body["IPAM"], json!({"Config": [{"Subnet": "10.9.0.0/24"}]}));
+        let spec = NetworkSpec { gateway: Some("10.9.0.1".into()), attachable: true, ..spec };
+        let body = serde_json::to_value(CreateBody::new(&spec)).unwrap();
+        assert_eq!(body["IPAM"], json!({"Config": [{"Subnet": "10.9.0.0/24", "Gateway": "10.9.0.1"}]}));
+        assert_eq!(body["Attachable"], true);
     }
 
     #[test]

@@ -1,0 +1,131 @@
+//! Where a service's file system comes from.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+/// When an image is fetched from its registry.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Pull {
+    /// When this machine has none of that name. What a moving tag means then stays as it was at the first pull.
+    #[default]
+    Missing,
+    /// At every `apply`, and the service is recreated where the registry has another one.
+    Always,
+    /// Never: it is made on this machine.
+    Never,
+}
+
+/// How an image is made on this machine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Build {
+    pub(crate) context: String,
+    pub(crate) dockerfile: String,
+    pub(crate) args: BTreeMap<String, String>,
+}
+
+/// An image, by reference or with how to make it.
+///
+/// ```
+/// use constellation_services::prelude::*;
+/// let pinned = image("docker.io/library/redis:7.4-alpine");
+/// let moving = image("ghcr.io/open-webui/open-webui:main").pull(Pull::Always);
+/// let ours = build("/srv/router").dockerfile("Dockerfile.prod").tagged("warp-router:1");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Image {
+    pub(crate) reference: String,
+    pub(crate) pull: Pull,
+    pub(crate) build: Option<Build>,
+}
+
+/// An image by its reference: `registry/name:tag`, or `…@sha256:…` which nobody can move.
+pub fn image(reference: impl Into<String>) -> Image {
+    Image { reference: reference.into(), pull: Pull::default(), build: None }
+}
+
+/// An image made on this machine from an absolute folder with a Dockerfile. [`Build::tagged`] names it.
+pub fn build(context: impl Into<String>) -> Build {
+    Build { context: context.into(), dockerfile: "Dockerfile".to_owned(), args: BTreeMap::new() }
+}
+
+impl Build {
+    /// Another name than `Dockerfile`, relative to the folder.
+    #[must_use]
+    pub fn dockerfile(mut self, name: impl Into<String>) -> Self {
+        self.dockerfile = name.into();
+        self
+    }
+
+    /// A build argument. Never a secret: arguments stay readable in the image.
+    #[must_use]
+    pub fn arg(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.args.insert(name.into(), value.into());
+        self
+    }
+
+    /// The image of this name.
+    pub fn tagged(self, reference: impl Into<String>) -> Image {
+        Image { reference: reference.into(), pull: Pull::Never, build: Some(self) }
+    }
+}
+
+impl Image {
+    /// When it is fetched.
+    #[must_use]
+    pub fn pull(mut self, pull: Pull) -> Self {
+        self.pull = pull;
+        self
+    }
+
+    /// The reference.
+    pub fn reference(&self) -> &str {
+        &self.reference
+    }
+
+    /// Whether the same reference may mean another image tomorrow: no tag, `latest`, or a tag without a full version.
+    ///
+    /// `16-alpine` moves and `16.4-alpine` is called fixed: that is how nearly all images are tagged. Only a digest
+    /// is a promise.
+    pub fn is_floating(&self) -> bool {
+        if self.build.is_some() || self.reference.contains("@sha256:") {
+            return false;
+        }
+        let name = self.reference.rsplit('/').next().unwrap_or_default();
+        let Some((_, tag)) = name.split_once(':') else { return true };
+        let version: String =
+            tag.trim_start_matches('v').chars().take_while(|c| c.is_ascii_digit() || *c == '.').collect();
+        version.split('.').filter(|part| !part.is_empty()).count() < 2
+    }
+}
+
+impl From<&str> for Image {
+    fn from(reference: &str) -> Self {
+        image(reference)
+    }
+}
+
+impl From<String> for Image {
+    fn from(reference: String) -> Self {
+        image(reference)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tag_without_a_full_version_floats() {
+        for floating in
+            ["redis", "redis:latest", "postgres:16-alpine", "a/b:main", "localhost:5000/x", "f/x:1"]
+        {
+            assert!(image(floating).is_floating(), "{floating}");
+        }
+        for fixed in ["redis:7.4-alpine", "x:v1.2.3", "localhost:5000/x:2025.8.3", "x@sha256:0123"] {
+            assert!(!image(fixed).is_floating(), "{fixed}");
+        }
+        assert!(!build("/srv/x").tagged("x:latest").is_floating());
+    }
+}

@@ -1,0 +1,6 @@
+//! The words that a service is described with, by what they speak of.
+
+mod life;
+mod reach;
+mod rights;
+mod what;
