@@ -1,6 +1,11 @@
 //! What a person may say on the command line or in the environment.
 
-use std::{net::IpAddr, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    num::NonZeroU16,
+    path::PathBuf,
+    time::Duration,
+};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use constellation_core::{ClusterId, DomainName, NodeName};
@@ -26,6 +31,30 @@ pub enum Command {
     Members(AskArgs),
     /// The service instances of the cluster as the running agent sees them.
     Services(AskArgs),
+    /// Who holds which lease, under which token, for how long, and what happened before.
+    Leases(LeasesArgs),
+    /// This node's part in the Raft group, and the others'; hand over the lead, remove a member.
+    #[command(subcommand)]
+    Raft(RaftCommand),
+    /// Found a cluster of this node alone, before it runs; the others join it with tokens.
+    Init(InitArgs),
+    /// Make a token with which one node may join.
+    Token(TokenArgs),
+    /// Join a cluster with a token, before this node runs.
+    Join(JoinArgs),
+    /// Take no new work and hold no lease on this node, until `uncordon`; what runs goes on, and other nodes are preferred.
+    Cordon(AskArgs),
+    /// End what `cordon` began.
+    Uncordon(AskArgs),
+    /// Write down what a cluster can be rebuilt from: a secret.
+    Backup(BackupArgs),
+    /// Begin a cluster anew on this node from a backup, before it runs. Only when no member of the old one is left.
+    Restore(RestoreArgs),
+    /// Rebuild the cluster from this member alone, while it does not run. Only when a majority is lost for good.
+    Recover(RecoverArgs),
+    /// Tell the members that this node's last process is dead: for systemd, after the agent ended.
+    #[command(hide = true)]
+    Obituary(FolderArgs),
     /// Start, look at and stop the processes of an agent that runs with `--runtime process`.
     #[command(subcommand)]
     Process(ProcessCommand),
@@ -78,9 +107,10 @@ pub struct RunArgs {
     /// This machine's name in the cluster [default: the host name]
     #[arg(long, env = "TS_HOSTNAME", help_heading = "Identity")]
     pub node_name: Option<String>,
-    /// The cluster's name; nodes of another one are not listened to
-    #[arg(long, env = "CONSTELLATION_CLUSTER", default_value = "constellation", help_heading = "Identity")]
-    pub cluster: ClusterId,
+    /// The cluster's name; nodes of another one are not listened to [default: that of the cluster that this node joined,
+    /// else `constellation`]
+    #[arg(long, env = "CONSTELLATION_CLUSTER", help_heading = "Identity")]
+    pub cluster: Option<ClusterId>,
     /// The domain under which services get `<service>.<domain>`; without it only routes from labels are served
     #[arg(long, env = "DOMAIN", help_heading = "Identity")]
     pub domain: Option<DomainName>,
@@ -90,6 +120,9 @@ pub struct RunArgs {
     /// Rank among the nodes where one must be preferred; lower goes first
     #[arg(long, env = "NODE_PRIORITY", default_value_t = 100, help_heading = "Identity")]
     pub priority: u16,
+    /// Where this machine is, such as a room or a data centre: the voters are spread over these
+    #[arg(long, env = "CONSTELLATION_ZONE", help_heading = "Identity")]
+    pub zone: Option<String>,
 
     /// The address at which the other nodes reach this one (on Tailscale: what `tailscale ip -4` prints)
     #[arg(long, env = "MESH_ADDRESS", help_heading = "Network")]
@@ -106,6 +139,29 @@ pub struct RunArgs {
     /// TCP ports of the mesh gateway, on the mesh address
     #[arg(long, env = "GATEWAY_PORTS", default_value_t = PortRange::default(), help_heading = "Network")]
     pub gateway_ports: PortRange,
+
+    /// TCP port of Raft, on the mesh address
+    #[arg(long, env = "RAFT_PORT", default_value_t = 8300, help_heading = "Leases")]
+    pub raft_port: u16,
+    /// Found a cluster together with nodes that share the gossip key, once so many are there in all. Give every one of them
+    /// the same number; it has no effect on a node that is a member already
+    #[arg(long, env = "CONSTELLATION_BOOTSTRAP_EXPECT", value_name = "N", help_heading = "Leases")]
+    pub bootstrap_expect: Option<NonZeroU16>,
+    /// How many members vote: 1, 3, 5 or 7; the same on every node
+    #[arg(long, env = "CONSTELLATION_VOTERS", default_value_t = 5, value_parser = voters, help_heading = "Leases")]
+    pub voters: usize,
+    /// How far apart the machines of a cluster are that this node founds with others; `auto` follows the round trips
+    #[arg(long, env = "RAFT_PROFILE", value_enum, default_value = "auto", help_heading = "Leases")]
+    pub raft_profile: ProfileArg,
+    /// How long a lease lasts without renewal in a cluster that this node founds with others [default: 3s; 10s for `wan`]
+    #[arg(long, env = "LEASE_TTL", value_parser = duration, help_heading = "Leases")]
+    pub lease_ttl: Option<Duration>,
+    /// Run without the parent process that tells the other nodes at once when this one died
+    #[arg(long, env = "CONSTELLATION_NO_NOTARY", help_heading = "Leases")]
+    pub no_notary: bool,
+    /// What the parent process starts
+    #[arg(long, hide = true, env = "CONSTELLATION_WORKER")]
+    pub worker: bool,
 
     /// The gossip keys, one a line: the first seals, all open [default: SECRETS_PATH/gossip.key]
     #[arg(
@@ -192,6 +248,165 @@ pub struct RunArgs {
     /// What is logged: `error`, `warn`, `info`, `debug`, `trace`, or per crate as in `info,constellation_gossip=debug`
     #[arg(long, env = "LOG_LEVEL", default_value = "info", help_heading = "Logging")]
     pub log_level: String,
+}
+
+/// How far apart the machines of a cluster are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ProfileArg {
+    /// As `lan`, and slower where the round trips ask for it.
+    Auto,
+    /// Round trips below 5 ms.
+    Lan,
+    /// Round trips up to 300 ms.
+    Wan,
+}
+
+/// Where a node's folders are.
+#[derive(Clone, Debug, Args)]
+pub struct FolderArgs {
+    /// Where the agent keeps its state
+    #[arg(long, env = "DATA_DIR", default_value = "/opt/constellation/data")]
+    pub data_dir: PathBuf,
+    /// Where secrets are
+    #[arg(long, env = "SECRETS_PATH", default_value = "/opt/constellation/secrets")]
+    pub secrets_path: PathBuf,
+}
+
+/// Who a node is, and where.
+#[derive(Clone, Debug, Args)]
+pub struct PlaceArgs {
+    /// This machine's name in the cluster [default: the host name]
+    #[arg(long, env = "TS_HOSTNAME")]
+    pub node_name: Option<String>,
+    /// The address at which the other nodes reach this one
+    #[arg(long, env = "MESH_ADDRESS")]
+    pub mesh_address: IpAddr,
+    /// TCP port of Raft, on the mesh address
+    #[arg(long, env = "RAFT_PORT", default_value_t = 8300)]
+    pub raft_port: u16,
+    /// Where its folders are.
+    #[command(flatten)]
+    pub folders: FolderArgs,
+}
+
+/// What to found.
+#[derive(Debug, Args)]
+pub struct InitArgs {
+    /// The cluster's name
+    #[arg(long, env = "CONSTELLATION_CLUSTER", default_value = "constellation")]
+    pub cluster: ClusterId,
+    /// Who and where.
+    #[command(flatten)]
+    pub place: PlaceArgs,
+    /// How far apart the machines are; `auto` follows the round trips
+    #[arg(long, env = "RAFT_PROFILE", value_enum, default_value = "auto")]
+    pub profile: ProfileArg,
+    /// How long a lease lasts without renewal: longer rides out pauses, shorter hands over sooner [default: 3s; 10s for `wan`]
+    #[arg(long, env = "LEASE_TTL", value_parser = duration)]
+    pub ttl: Option<Duration>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Which token to make.
+#[derive(Debug, Args)]
+pub struct TokenArgs {
+    /// For how long it is good, at most 30 days
+    #[arg(long, default_value = "1h", value_parser = duration)]
+    pub expires: Duration,
+    /// Do not give the new node the authority's key: it can then let nobody in
+    #[arg(long)]
+    pub without_authority: bool,
+    /// How to ask.
+    #[command(flatten)]
+    pub ask: AskArgs,
+}
+
+/// How to join.
+#[derive(Debug, Args)]
+pub struct JoinArgs {
+    /// The token that `constellation-agent token` printed on a member, or `-` to read it from standard input, where it
+    /// stays out of the shell's history and the list of processes
+    pub token: String,
+    /// Who and where.
+    #[command(flatten)]
+    pub place: PlaceArgs,
+    /// Move what is left of an earlier membership of this node aside first
+    #[arg(long)]
+    pub start_over: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// How to look at the leases.
+#[derive(Debug, Args)]
+pub struct LeasesArgs {
+    /// How to ask.
+    #[command(flatten)]
+    pub ask: AskArgs,
+    /// Wait until this node knows what the cluster has agreed on by now; fails without a majority
+    #[arg(long)]
+    pub fresh: bool,
+}
+
+/// What to do with the Raft group.
+#[derive(Debug, Subcommand)]
+pub enum RaftCommand {
+    /// This node's part.
+    Status(AskArgs),
+    /// Who votes and who follows, with round trips.
+    Voters(AskArgs),
+    /// Hand the lead to another voter.
+    Transfer(RaftNodeArgs),
+    /// Take a node out of the cluster for good. It can come back only by joining again.
+    Remove(RaftNodeArgs),
+}
+
+/// Which member.
+#[derive(Debug, Args)]
+pub struct RaftNodeArgs {
+    /// Its name.
+    pub node: NodeName,
+    /// How to ask.
+    #[command(flatten)]
+    pub ask: AskArgs,
+}
+
+/// Where to back up to.
+#[derive(Debug, Args)]
+pub struct BackupArgs {
+    /// The file, which must not exist yet; it gets mode 0600
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+    /// How to ask.
+    #[command(flatten)]
+    pub ask: AskArgs,
+}
+
+/// What to restore.
+#[derive(Debug, Args)]
+pub struct RestoreArgs {
+    /// The backup
+    pub file: PathBuf,
+    /// Who and where.
+    #[command(flatten)]
+    pub place: PlaceArgs,
+    /// Do not ask
+    #[arg(long)]
+    pub yes: bool,
+}
+
+/// What to recover.
+#[derive(Debug, Args)]
+pub struct RecoverArgs {
+    /// Where its folders are.
+    #[command(flatten)]
+    pub folders: FolderArgs,
+    /// Do not ask
+    #[arg(long)]
+    pub yes: bool,
 }
 
 /// How to ask a running agent.
@@ -315,6 +530,13 @@ fn duration(text: &str) -> Result<Duration, String> {
     }
 }
 
+fn voters(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(voters @ (1 | 3 | 5 | 7)) => Ok(voters),
+        _ => Err("1, 3, 5 or 7 members vote".to_owned()),
+    }
+}
+
 fn pair(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
@@ -322,18 +544,41 @@ fn pair(text: &str) -> Result<(String, String), String> {
     }
 }
 
+/// The node's name: as given, else from the host name.
+fn node_name(given: Option<&str>) -> anyhow::Result<NodeName> {
+    if let Some(name) = given {
+        // TS_HOSTNAME may hold a whole host name; a flag is held to the same leniency.
+        return Ok(NodeName::from_hostname(name)?);
+    }
+    let hostname = rustix::system::uname();
+    let hostname = hostname.nodename().to_string_lossy();
+    NodeName::from_hostname(&hostname).map_err(|error| {
+        anyhow::anyhow!("the host name cannot be this node's name ({error}): give one with --node-name")
+    })
+}
+
 impl RunArgs {
     /// The node's name: as given, else from the host name.
     pub fn node(&self) -> anyhow::Result<NodeName> {
-        if let Some(name) = &self.node_name {
-            // TS_HOSTNAME may hold a whole host name; a flag is held to the same leniency.
-            return Ok(NodeName::from_hostname(name)?);
-        }
-        let hostname = rustix::system::uname();
-        let hostname = hostname.nodename().to_string_lossy();
-        NodeName::from_hostname(&hostname).map_err(|error| {
-            anyhow::anyhow!("the host name cannot be this node's name ({error}): give one with --node-name")
-        })
+        node_name(self.node_name.as_deref())
+    }
+}
+
+impl PlaceArgs {
+    /// The node's name: as given, else from the host name.
+    pub fn node(&self) -> anyhow::Result<NodeName> {
+        node_name(self.node_name.as_deref())
+    }
+
+    /// Where the others reach its Raft.
+    pub fn address(&self) -> anyhow::Result<SocketAddr> {
+        let mesh = self.mesh_address;
+        anyhow::ensure!(
+            !mesh.is_unspecified() && !mesh.is_multicast(),
+            "the mesh address {mesh} is not the address of one machine: give the one that the other nodes reach"
+        );
+        anyhow::ensure!(self.raft_port != 0, "Raft's port cannot be 0: the other nodes must know it");
+        Ok(SocketAddr::new(mesh, self.raft_port))
     }
 }
 

@@ -1,14 +1,39 @@
 //! What the command line means, checked.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, num::NonZeroU16, path::PathBuf, time::Duration};
 
 use anyhow::Context;
+use constellation_consensus::member::{ClusterSettings, Profile, SeatPolicy};
 use constellation_core::{ClusterId, DomainName, NodeFacts, NodeName, Priority};
 use constellation_proxy::PortRange;
 use constellation_tailscale::PeerSource;
 use constellation_traefik::RenderConfig;
 
-use crate::cli::{RunArgs, RuntimeKind};
+use crate::cli::{ProfileArg, RunArgs, RuntimeKind};
+
+/// What a cluster is called that nobody named.
+const DEFAULT_CLUSTER: &str = "constellation";
+/// How the notary tells its worker which run it is.
+pub(crate) const BOOT_VARIABLE: &str = "CONSTELLATION_BOOT";
+
+/// What a cluster is like that is founded so.
+pub(crate) fn settings(profile: ProfileArg, ttl: Option<Duration>) -> anyhow::Result<ClusterSettings> {
+    let of = |profile| ClusterSettings { auto_pace: false, ..ClusterSettings::of(profile) };
+    let settings = match profile {
+        ProfileArg::Auto => ClusterSettings::of(Profile::Lan),
+        ProfileArg::Lan => of(Profile::Lan),
+        ProfileArg::Wan => of(Profile::Wan),
+    };
+    Ok(match ttl {
+        Some(ttl) => settings.with_ttl(ttl)?,
+        None => settings,
+    })
+}
+
+/// The run that the notary named, or a new one.
+fn boot(named: Option<&str>) -> u128 {
+    named.and_then(|text| u128::from_str_radix(text, 16).ok()).unwrap_or_else(rand::random)
+}
 
 /// How gossip is secured.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,7 +49,9 @@ pub enum Security {
 pub struct Config {
     /// This node's name.
     pub node: NodeName,
-    /// The cluster's name.
+    /// The cluster's name, where it was given.
+    pub named_cluster: Option<ClusterId>,
+    /// The cluster's name: as given, as that of the cluster that this node is a member of, or the default.
     pub cluster: ClusterId,
     /// The domain of generated routes.
     pub domain: Option<DomainName>,
@@ -54,6 +81,18 @@ pub struct Config {
     pub traefik_failover: bool,
     /// How long Traefik may take to connect to a server.
     pub traefik_dial_timeout: Duration,
+    /// Where Raft listens.
+    pub raft: SocketAddr,
+    /// With how many nodes in all this one founds a cluster, if it is to.
+    pub expect: Option<NonZeroU16>,
+    /// What a cluster that it founds so is like.
+    pub founding: ClusterSettings,
+    /// How many members vote.
+    pub seats: SeatPolicy,
+    /// This run of the process.
+    pub boot: u128,
+    /// Where secrets are.
+    pub secrets: PathBuf,
     /// Where state is kept.
     pub data_dir: PathBuf,
     /// The API socket.
@@ -81,6 +120,7 @@ impl Config {
             "the mesh address {mesh} is not the address of one machine: give the one that the other nodes reach"
         );
         anyhow::ensure!(args.gossip_port != 0, "the gossip port cannot be 0: the other nodes must know it");
+        anyhow::ensure!(args.raft_port != 0, "Raft's port cannot be 0: the other nodes must know it");
         let gossip = SocketAddr::new(mesh, args.gossip_port);
         let mut peers = Vec::new();
         for peer in args.join.iter().filter(|peer| !peer.trim().is_empty()) {
@@ -95,12 +135,18 @@ impl Config {
         let facts = NodeFacts {
             public: args.public_ip.clone(),
             priority: Priority(args.priority),
+            zone: args
+                .zone
+                .clone()
+                .filter(|zone| !zone.is_empty())
+                .map(|zone| zone.chars().take(64).collect()),
             agent: env!("CARGO_PKG_VERSION").to_owned(),
             ..NodeFacts::at(mesh)
         };
         Ok(Self {
             node,
-            cluster: args.cluster.clone(),
+            named_cluster: args.cluster.clone(),
+            cluster: args.cluster.clone().map_or_else(|| DEFAULT_CLUSTER.parse(), Ok)?,
             domain: args.domain.clone(),
             facts,
             gossip,
@@ -115,6 +161,12 @@ impl Config {
             cert_resolver: args.cert_resolver.clone(),
             traefik_failover: args.traefik_failover,
             traefik_dial_timeout: args.traefik_dial_timeout,
+            raft: SocketAddr::new(mesh, args.raft_port),
+            expect: args.bootstrap_expect,
+            founding: settings(args.raft_profile, args.lease_ttl)?,
+            seats: SeatPolicy { voters: args.voters },
+            boot: boot(std::env::var(BOOT_VARIABLE).ok().as_deref()),
+            secrets: args.secrets_path.clone(),
             data_dir: args.data_dir.clone(),
             socket: args.socket.clone().unwrap_or_else(|| args.data_dir.join("agent.sock")),
         })

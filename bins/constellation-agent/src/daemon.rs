@@ -7,7 +7,7 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use constellation_core::{Clock, ClusterView, error_chain};
+use constellation_core::{Clock, ClusterView, NodeFacts, error_chain};
 use constellation_docker::{ContainerRuntime, DockerEndpoint, DockerEngine, ProcessConfig, ProcessRuntime};
 use constellation_gossip::{Gossip, GossipConfig, GossipHandle, GossipSecurity};
 use constellation_monitor::{Monitor, MonitorConfig};
@@ -21,6 +21,12 @@ use tracing::{error, info, warn};
 
 use crate::{
     cli::RuntimeKind,
+    cluster::{
+        desk::Desk,
+        files::ClusterFiles,
+        membership::{self, Membership},
+        part::{Part, Place},
+    },
     config::{Config, Security},
     local_status::LocalStatus,
     publisher::Publisher,
@@ -30,6 +36,8 @@ use crate::{
 const PEERS_EVERY: Duration = Duration::from_secs(30);
 /// From saying "this node leaves" to acting on it: gossip (50 ms), Traefik's poll (250 ms) and throttle (100 ms), twice.
 const LEAVE_NOTICE: Duration = Duration::from_millis(1000);
+/// How long giving back the leases may take, and as long again handing over Raft's lead.
+const RESIGN_GRACE: Duration = Duration::from_millis(750);
 /// What each floor gets to end, together with the notice less than the 15 s that a drain may take.
 const WORK_GRACE: Duration = Duration::from_secs(1);
 const SERVE_GRACE: Duration = Duration::from_secs(10);
@@ -43,6 +51,17 @@ pub struct Agent {
     gossip: GossipHandle,
     keys: Option<(KeyringHandle, std::path::PathBuf)>,
     processes: Option<Arc<ProcessRuntime>>,
+    facts: watch::Sender<NodeFacts>,
+    part: watch::Receiver<Option<Part>>,
+}
+
+/// What of a started agent is needed to bring it down again.
+struct Started {
+    gossip: GossipHandle,
+    keys: Option<(KeyringHandle, std::path::PathBuf)>,
+    processes: Option<Arc<ProcessRuntime>>,
+    facts: watch::Sender<NodeFacts>,
+    part: watch::Receiver<Option<Part>>,
 }
 
 impl Agent {
@@ -54,7 +73,9 @@ impl Agent {
         let (serve, work) = (base.floor(), base.floor());
         let started = Self::build(config, clock, [&base, &serve, &work]).await;
         match started {
-            Ok((gossip, keys, processes)) => Ok(Self { work, serve, base, gossip, keys, processes }),
+            Ok(Started { gossip, keys, processes, facts, part }) => {
+                Ok(Self { work, serve, base, gossip, keys, processes, facts, part })
+            }
             Err(error) => {
                 for floor in [&work, &serve, &base] {
                     floor.drain(Duration::from_secs(1)).await;
@@ -68,14 +89,14 @@ impl Agent {
         mut config: Config,
         clock: Arc<dyn Clock>,
         [base, serve, work]: [&Supervisor; 3],
-    ) -> anyhow::Result<(
-        GossipHandle,
-        Option<(KeyringHandle, std::path::PathBuf)>,
-        Option<Arc<ProcessRuntime>>,
-    )> {
+    ) -> anyhow::Result<Started> {
         config.facts.started = clock.wall();
         std::fs::create_dir_all(&config.data_dir)
             .with_context(|| format!("could not make the data folder {}", config.data_dir.display()))?;
+        let files = ClusterFiles::new(&config.data_dir, &config.secrets);
+        name_cluster(&mut config, &files)?;
+        config.facts.cordoned = files.cordoned();
+        let facts = watch::Sender::new(config.facts.clone());
         let (security, keys) = security(&config.security)?;
         let (runtime, processes) = runtime(&config).await?;
         // Traefik is answered first, with what was known before the restart: joining the cluster takes up to 3 s.
@@ -86,6 +107,13 @@ impl Agent {
             render: config.render(),
             ..ProviderConfig::default()
         };
+        let membership = membership(&config, files, &clock, &view, &facts, base);
+        // Before gossip: a voter that comes back is needed sooner than its view of the others.
+        let taken = membership.begin(base).await?;
+        let desk = desk(&config, &membership, view.clone());
+        let part = membership.part.subscribe();
+        let stay = membership.stay(taken, base.clone(), base.shutdown());
+        base.spawn("membership", Early::Fatal, stay);
         let traefik = Provider::start(provider, view, serve, Arc::clone(&clock))
             .await
             .context("Traefik's provider could not be started (see --provider-listen)")?;
@@ -123,7 +151,7 @@ impl Agent {
 
         let (problems, seen_problems) = watch::channel(Vec::new());
         let publisher = Publisher {
-            facts: config.facts.clone(),
+            facts: facts.subscribe(),
             labels: LabelConfig { domain: config.domain.clone(), ..LabelConfig::default() },
             gateway: gateway.clone(),
             gossip: gossip.clone(),
@@ -145,6 +173,7 @@ impl Agent {
             problems: seen_problems,
             processes: processes.clone(),
             engine: engine.clone(),
+            desk,
         };
         let api = constellation_api::serve(&config.socket, Arc::new(status), serve.shutdown()).await?;
         serve.spawn("api", Early::Fatal, api);
@@ -169,7 +198,7 @@ impl Agent {
                 config.gossip
             );
         }
-        Ok((gossip, keys, processes))
+        Ok(Started { gossip, keys, processes, facts, part })
     }
 
     /// Waits until some part without which the agent is no use has ended, and says which.
@@ -193,6 +222,12 @@ impl Agent {
 
     /// Leaves in order: says so, stops working, stops serving, stops gossiping.
     pub async fn drain(self) {
+        // Whatever it holds first: the next holder waits for nothing then.
+        self.facts.send_modify(|facts| facts.leaving = true);
+        let part = self.part.borrow().clone();
+        if let Some(part) = part {
+            membership::resign(&part, RESIGN_GRACE).await;
+        }
         self.gossip.leave().await;
         tokio::time::sleep(LEAVE_NOTICE).await;
         let floors = [
@@ -211,6 +246,78 @@ impl Agent {
         }
         info!("constellation-agent has ended");
     }
+}
+
+/// The cluster that this node is a member of has a name already; where another one was given, that is a mistake.
+fn name_cluster(config: &mut Config, files: &ClusterFiles) -> anyhow::Result<()> {
+    // What cannot be read is said when the log is opened.
+    let Ok(Some(identity)) = files.identity() else { return Ok(()) };
+    let owner = identity.owner;
+    if let Some(named) = &config.named_cluster {
+        anyhow::ensure!(
+            *named == owner.cluster,
+            "{} is that of {owner}, and --cluster says `{named}`: leave --cluster out, or point --data-dir elsewhere",
+            files.raft().display()
+        );
+    }
+    anyhow::ensure!(
+        config.node == owner.node,
+        "{} is that of {owner}, and this node is called `{}`: give it that name (--node-name), or point --data-dir elsewhere",
+        files.raft().display(),
+        config.node
+    );
+    config.cluster = owner.cluster;
+    Ok(())
+}
+
+fn membership(
+    config: &Config,
+    files: ClusterFiles,
+    clock: &Arc<dyn Clock>,
+    view: &watch::Receiver<Arc<ClusterView>>,
+    facts: &watch::Sender<NodeFacts>,
+    base: &Supervisor,
+) -> Membership {
+    let keyring = match &config.security {
+        Security::Keyring(path) => Some(path.clone()),
+        Security::Insecure => None,
+    };
+    let place = Place {
+        files,
+        address: config.raft,
+        policy: config.seats,
+        founders: config.expect.map_or(0, |expect| usize::from(expect.get())),
+        keyring,
+        boot: config.boot,
+        clock: Arc::clone(clock),
+        view: view.clone(),
+        facts: facts.clone(),
+        supervisor: base.clone(),
+    };
+    Membership {
+        place,
+        cluster: config.cluster.clone(),
+        expect: config.expect,
+        settings: config.founding,
+        part: watch::Sender::new(None),
+        why_not: watch::Sender::new(String::new()),
+    }
+}
+
+fn desk(config: &Config, membership: &Membership, view: watch::Receiver<Arc<ClusterView>>) -> Arc<Desk> {
+    let place = &membership.place;
+    Arc::new(Desk {
+        node: config.node.clone(),
+        cluster: config.cluster.clone(),
+        boot: config.boot,
+        part: membership.part.subscribe(),
+        why_not: membership.why_not.subscribe(),
+        facts: place.facts.clone(),
+        view,
+        files: place.files.clone(),
+        clock: Arc::clone(&place.clock),
+        keyring: place.keyring.clone(),
+    })
 }
 
 fn security(

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use constellation_api::{
-    Agent, MemberRow, Problem, Rung, ServiceRow, Status,
+    Agent, Cluster, MemberRow, Problem, Rung, ServiceRow, Status,
     model::{Addresses, GossipStatus, TraefikStatus},
 };
 use constellation_core::{Clock, ClusterView, Moment, view::Member};
@@ -19,7 +19,10 @@ use constellation_traefik::{
 };
 use tokio::sync::watch;
 
-use crate::config::{Config, Security};
+use crate::{
+    cluster::desk::Desk,
+    config::{Config, Security},
+};
 
 /// How long after the start it is worth a person's attention that nobody answers.
 const ALONE_AFTER: Duration = Duration::from_secs(5);
@@ -37,6 +40,7 @@ pub(crate) struct LocalStatus {
     pub(crate) problems: watch::Receiver<Vec<Problem>>,
     pub(crate) processes: Option<Arc<ProcessRuntime>>,
     pub(crate) engine: String,
+    pub(crate) desk: Arc<Desk>,
 }
 
 impl LocalStatus {
@@ -83,11 +87,18 @@ impl Agent for LocalStatus {
             Rung::Isolated
         } else if silent {
             Rung::RuntimeDown
+        } else if self.desk.without_quorum() {
+            Rung::NoQuorum
         } else {
             Rung::Full
         };
         let mut problems = self.problems.borrow().clone();
         problems.extend(self.gossip_problems(&gossip));
+        problems.extend(self.desk.problems().into_iter().map(|message| Problem {
+            area: "leases".to_owned(),
+            subject: self.config.node.to_string(),
+            message,
+        }));
         problems.extend(traefik.problems.iter().map(|problem| Problem {
             area: "routes".to_owned(),
             subject: format!("{} of {}", problem.about, problem.service),
@@ -125,6 +136,7 @@ impl Agent for LocalStatus {
                 dropped: gossip.traffic.dropped.iter().filter(|(_, count)| *count > 0).map(counted).collect(),
                 restarts: gossip.restarts,
             },
+            leases: self.desk.summary(),
             traefik: TraefikStatus {
                 routers: traefik.routers,
                 services: traefik.services,
@@ -157,6 +169,10 @@ impl Agent for LocalStatus {
             .collect();
         rows.sort_by(|a, b| (&a.service, &a.node, &a.instance).cmp(&(&b.service, &b.node, &b.instance)));
         rows
+    }
+
+    fn cluster(&self) -> Arc<dyn Cluster> {
+        Arc::clone(&self.desk) as Arc<dyn Cluster>
     }
 
     fn processes(&self) -> Option<Arc<dyn ContainerRuntime>> {

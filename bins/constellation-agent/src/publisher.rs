@@ -25,7 +25,7 @@ use crate::publish::{self, Wanted};
 const FIRST_LOOK: Duration = Duration::from_secs(3);
 
 pub(crate) struct Publisher {
-    pub(crate) facts: NodeFacts,
+    pub(crate) facts: watch::Receiver<NodeFacts>,
     pub(crate) labels: LabelConfig,
     pub(crate) gateway: GatewayHandle,
     pub(crate) gossip: GossipHandle,
@@ -49,6 +49,9 @@ impl Publisher {
             self.publish(&report).await;
             tokio::select! {
                 () = shutdown.cancelled() => return,
+                changed = self.facts.changed() => if changed.is_err() {
+                    return shutdown.cancelled().await;
+                },
                 changed = reports.changed() => if changed.is_err() {
                     // The monitor ended; its supervisor knows what that means.
                     return shutdown.cancelled().await;
@@ -58,6 +61,7 @@ impl Publisher {
     }
 
     async fn publish(&mut self, report: &Report) {
+        let facts = self.facts.borrow_and_update().clone();
         self.read.retain(|instance, _| report.containers.contains_key(instance));
         let mut wanted = BTreeMap::new();
         let mut problems = Vec::new();
@@ -68,7 +72,7 @@ impl Publisher {
             );
             wanted.insert(observed.instance.clone(), read);
         }
-        let mesh = self.facts.mesh;
+        let mesh = facts.mesh;
         for (name, message) in publish::unreachable(report, &wanted, mesh) {
             problems.push(problem("gateway", &name, &message));
         }
@@ -90,7 +94,7 @@ impl Publisher {
         if let RuntimeState::Silent { why } = &report.runtime {
             problems.push(problem("containers", "runtime", why));
         }
-        self.gossip.publish(publish::publication(self.facts.clone(), report, &wanted, &listening));
+        self.gossip.publish(publish::publication(facts, report, &wanted, &listening));
         self.say(problems);
     }
 

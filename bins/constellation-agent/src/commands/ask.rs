@@ -37,6 +37,7 @@ fn write_status(text: &mut String, status: &Status) -> std::fmt::Result {
     )?;
     let rung = match status.rung {
         constellation_api::Rung::Full => "full",
+        constellation_api::Rung::NoQuorum => "NO QUORUM",
         constellation_api::Rung::Isolated => "ISOLATED",
         constellation_api::Rung::RuntimeDown => "CONTAINER RUNTIME DOWN",
     };
@@ -56,6 +57,7 @@ fn write_status(text: &mut String, status: &Status) -> std::fmt::Result {
         "gossip      {} {seal}, {} datagrams in, {} out, {dropped} dropped",
         status.addresses.gossip, gossip.datagrams_in, gossip.datagrams_out
     )?;
+    writeln!(text, "leases      {}", status.leases)?;
     let traefik = &status.traefik;
     writeln!(
         text,

@@ -1,6 +1,7 @@
 //! The verbs of the binary.
 
 mod ask;
+mod cluster;
 mod process;
 mod run;
 mod whoami;
@@ -36,6 +37,17 @@ pub fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Process(command) => block_on(process::execute(command)),
+        Command::Leases(args) => block_on(cluster::leases(args)),
+        Command::Raft(command) => block_on(cluster::raft(command)),
+        Command::Init(args) => cluster::init(&args),
+        Command::Token(args) => block_on(cluster::token(args)),
+        Command::Join(args) => block_on(cluster::join_cluster(args)),
+        Command::Cordon(args) => block_on(cluster::cordon(args, true)),
+        Command::Uncordon(args) => block_on(cluster::cordon(args, false)),
+        Command::Backup(args) => block_on(cluster::backup(args)),
+        Command::Restore(args) => cluster::restore(&args),
+        Command::Recover(args) => cluster::recover(&args),
+        Command::Obituary(args) => block_on(cluster::tell_of_last(args)),
         Command::Status(args) => block_on(ask::status(args)),
         Command::Members(args) => block_on(ask::members(args)),
         Command::Services(args) => block_on(ask::services(args)),

@@ -1,4 +1,4 @@
-//! `run`: the life of the daemon.
+//! `run`: the life of the daemon, as the notary that watches over it or as the worker that does the work.
 
 use std::process::ExitCode;
 
@@ -6,13 +6,20 @@ use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info};
 
-use crate::{Agent, Config, cli::RunArgs, logging};
+use crate::{Agent, Config, cli::RunArgs, logging, notary};
 
 /// Threads of the daemon. Its work is waiting; a machine of sixty-four cores should not give it sixty-four stacks.
 const WORKER_THREADS: usize = 2;
 
 pub(super) fn execute(args: &RunArgs) -> anyhow::Result<ExitCode> {
+    // Also where the worker will find it again: a mistake is then said once, by whoever was started.
     let config = Config::from_args(args)?;
+    if !args.worker && !args.no_notary {
+        return notary::run(args);
+    }
+    if args.worker {
+        notary::end_with_the_notary()?;
+    }
     logging::start(args.log_format, &args.log_level)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(WORKER_THREADS)
@@ -33,8 +40,8 @@ async fn live(config: Config) -> anyhow::Result<ExitCode> {
             _ = terminate.recv() => break ExitCode::SUCCESS,
             _ = interrupt.recv() => break ExitCode::SUCCESS,
             why = agent.fatal() => {
-                error!(why, "the agent cannot go on");
-                break ExitCode::FAILURE;
+                error!(why, "the agent cannot go on as this process");
+                break ExitCode::from(notary::AGAIN);
             }
         }
     };

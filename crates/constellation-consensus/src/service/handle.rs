@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use constellation_core::{FencingToken, LeaseHolder, LeaseKind, LeaseStatus};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::clocks::LeaseClocks;
+use super::{ServiceError, clocks::LeaseClocks};
 use crate::{
     clock::HolderMoment,
     lease::{LeaseTable, Sign, Wish},
@@ -53,6 +53,7 @@ pub struct LeaseHandle {
     pub(super) members: watch::Receiver<ConfState>,
     pub(super) roster: watch::Receiver<Arc<MemberTable>>,
     pub(super) tick: watch::Sender<Duration>,
+    pub(super) ended: watch::Receiver<Option<Arc<ServiceError>>>,
     pub(super) clocks: Arc<dyn LeaseClocks>,
 }
 
@@ -121,6 +122,15 @@ impl LeaseHandle {
         let (answer, answered) = oneshot::channel();
         self.ask(Ask::State(answer)).await;
         answered.await.ok()
+    }
+
+    /// Waits for the end of the service, and gives the reason where it could not go on; `None` where it was asked to end, or
+    /// panicked.
+    pub async fn ended(&self) -> Option<Arc<ServiceError>> {
+        let mut ended = self.ended.clone();
+        // The sender may be gone, and what it said last still counts.
+        let _ = ended.wait_for(Option::is_some).await;
+        ended.borrow_and_update().clone()
     }
 
     /// Sets how long a tick is from now on: all waits of Raft grow with it.

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use constellation_core::LeaseHolder;
 use constellation_tasks::{Early, Supervisor};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 pub use self::{
     clocks::{LeaseClocks, MachineClocks},
@@ -66,8 +66,8 @@ pub enum ServiceError {
 pub struct LeaseService;
 
 impl LeaseService {
-    /// Takes over the log, and runs until the supervisor drains. When it cannot go on it ends, which is fatal to the
-    /// process: everything that it had promised lapses by itself.
+    /// Takes over the log, and runs until the supervisor drains. When it cannot go on it ends, and [`LeaseHandle::ended`]
+    /// says why: everything that it had promised lapses by itself. After [`ServiceError::Dead`] the process must end.
     ///
     /// The log is read before this returns, so that a node that cannot start says so at once.
     pub fn start(
@@ -84,11 +84,14 @@ impl LeaseService {
         let identity = Identity { raft: config.id, holder: config.holder.clone(), first_ask };
         let replica = Replica::new(identity, config.raft, config.lease, recovered, now)?;
         let disk = disk::start(log)?;
-        let (task, handle) = task::Task::new(config, replica, transport, disk, clocks);
+        let (ended, end) = watch::channel(None);
+        let (task, handle) = task::Task::new(config, replica, transport, disk, clocks, end);
         let stop = supervisor.shutdown();
-        supervisor.spawn("leases", Early::Fatal, async move {
+        // What its end means is for the process to say: it may well have other duties.
+        supervisor.spawn("leases", Early::Fine, async move {
             if let Err(error) = task.run(deliveries, stop).await {
                 tracing::error!(error = constellation_core::error_chain(&error), "the lease service ends");
+                ended.send_replace(Some(Arc::new(error)));
             }
         });
         Ok(handle)

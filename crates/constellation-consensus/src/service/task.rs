@@ -58,6 +58,7 @@ impl<T: Transport> Task<T> {
         transport: T,
         disk: Disk,
         clocks: Arc<dyn LeaseClocks>,
+        ended: watch::Receiver<Option<Arc<ServiceError>>>,
     ) -> (Self, LeaseHandle) {
         let (ask, asks) = mpsc::channel(ASKS_BOUND);
         let statuses: BTreeMap<_, _> =
@@ -76,6 +77,7 @@ impl<T: Transport> Task<T> {
             members: members.subscribe(),
             roster: roster.subscribe(),
             tick: set_tick,
+            ended,
             clocks: Arc::clone(&clocks),
         };
         let task = Self {
