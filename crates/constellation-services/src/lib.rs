@@ -42,7 +42,7 @@ mod validate;
 
 pub use self::{
     config::{Config, ConfigError, Lookup, Origin, Var},
-    lint::{Lint, Severity},
+    lint::{Finding, Lint, Severity, lint},
     problem::{Problem, Problems},
     render::{
         DEFINITION_LABEL, Desired, FileToWrite, FolderToMake, NETWORK_LABEL, Rendered, RenderedNetwork,

@@ -39,10 +39,6 @@ impl Var {
     pub fn as_str(&self) -> &str {
         &self.value
     }
-
-    pub(crate) fn origin(&self) -> String {
-        format!("variable {} ({})", self.name, self.origin)
-    }
 }
 
 impl Deref for Var {

@@ -2,14 +2,27 @@
 
 use serde::Serialize;
 
-use crate::config::Var;
+use crate::config::{Origin, Var};
 
 /// What an environment variable may be set to: text, a number, yes or no, or a variable of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct EnvValue {
     pub(crate) text: String,
-    /// The variable of the configuration that it came from, for `explain`.
-    pub(crate) from: Option<String>,
+    /// The variable of the configuration that it came from.
+    pub(crate) from: Option<FromVariable>,
+}
+
+/// A variable of the configuration, and where its value came from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct FromVariable {
+    pub(crate) name: String,
+    pub(crate) origin: Origin,
+}
+
+impl std::fmt::Display for FromVariable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "variable {} ({})", self.name, self.origin)
+    }
 }
 
 impl EnvValue {
@@ -44,7 +57,7 @@ impl From<bool> for EnvValue {
 
 impl From<Var> for EnvValue {
     fn from(var: Var) -> Self {
-        Self { from: Some(var.origin()), text: var.into() }
+        Self { from: Some(FromVariable { name: var.name, origin: var.origin }), text: var.value }
     }
 }
 

@@ -18,7 +18,13 @@ mod stack;
 mod units;
 mod words;
 
-pub(crate) use self::{caps::Capabilities, files::VolumeKind, network::Reach, route::TcpTls, service::Kind};
+pub(crate) use self::{
+    caps::Capabilities,
+    files::VolumeKind,
+    network::Reach,
+    route::{Access, TcpTls},
+    service::Kind,
+};
 pub use self::{
     caps::{Cap, STEP_DOWN},
     dashboard::{Homepage, Uptime},

@@ -1,8 +1,17 @@
 //! What is not wrong and still worth a word: risks that a definition takes, each with a name to answer for it.
 
+mod access;
+mod habits;
+
 use std::fmt;
 
 use serde::Serialize;
+
+use crate::{
+    config::Config,
+    index::{Index, Member},
+    language::Stack,
+};
 
 /// How much a finding matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -73,6 +82,10 @@ lints! {
     HostNetwork = "host-network", Warning;
     /// It publishes a port that the agent uses.
     AgentPort = "agent-port", Warning;
+    /// Two definitions give one variable two defaults.
+    ContradictingDefaults = "contradicting-defaults", Warning;
+    /// A lint is answered for that finds nothing.
+    UnusedAllow = "unused-allow", Note;
 }
 
 impl fmt::Display for Lint {
@@ -80,3 +93,124 @@ impl fmt::Display for Lint {
         f.write_str(self.as_str())
     }
 }
+
+/// What a lint found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// How much it matters here; a lint may find less than its worst.
+    pub severity: Severity,
+    /// Which lint.
+    pub lint: Lint,
+    /// `stack/service`, or `configuration`.
+    pub place: String,
+    /// What was found.
+    pub what: String,
+    /// What to do.
+    pub advice: String,
+    /// Why the service answers for it, where it does.
+    pub allowed: Option<String>,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}: {}; {}", self.place, self.lint, self.what, self.advice)
+    }
+}
+
+/// Looks for risks in every service, whichever node it runs on. The worst come first.
+///
+/// ```
+/// use constellation_services::{Severity, lint, prelude::*};
+/// let socket = bind("/var/run/docker.sock").file().at("/var/run/docker.sock");
+/// let service = Service::new("ui", "example/ui:1.0").volume(socket);
+/// let worst = &lint(&[Stack::new("ops").service(service)], &Config::example())[0];
+/// assert_eq!((worst.lint, worst.severity), (Lint::DockerSocket, Severity::Error));
+/// ```
+pub fn lint(stacks: &[Stack], config: &Config) -> Vec<Finding> {
+    let index = Index::new(stacks, config);
+    let mut findings = Vec::new();
+    for member in index.members() {
+        let mut about = About { member, findings: Vec::new() };
+        access::look(&mut about);
+        habits::look(&mut about);
+        let mut own = about.findings;
+        answer(member, &mut own);
+        findings.extend(own);
+    }
+    for (name, lookup) in config.lookups() {
+        if lookup.defaults.len() > 1 {
+            let defaults: Vec<String> =
+                lookup.defaults.iter().map(|default| format!("`{default}`")).collect();
+            findings.push(Finding {
+                severity: Lint::ContradictingDefaults.severity(),
+                lint: Lint::ContradictingDefaults,
+                place: "configuration".to_owned(),
+                what: format!("{name} is {} by default, depending on who asks", defaults.join(" or ")),
+                advice: "use one default, or two variables".to_owned(),
+                allowed: None,
+            });
+        }
+    }
+    findings.sort_by(|a, b| {
+        (a.allowed.is_some(), b.severity, &a.place, a.lint).cmp(&(
+            b.allowed.is_some(),
+            a.severity,
+            &b.place,
+            b.lint,
+        ))
+    });
+    findings
+}
+
+/// Puts the service's answers to its findings.
+fn answer(member: Member<'_>, findings: &mut Vec<Finding>) {
+    for (lint, reason) in member.service.allowed() {
+        let mut found = false;
+        for finding in findings.iter_mut().filter(|finding| finding.lint == lint) {
+            finding.allowed = Some(reason.to_owned());
+            found = true;
+        }
+        if !found && lint != Lint::UnusedAllow {
+            findings.push(Finding {
+                severity: Lint::UnusedAllow.severity(),
+                lint: Lint::UnusedAllow,
+                place: member.id(),
+                what: format!("`{lint}` is allowed, and finds nothing"),
+                advice: "remove the `allow`".to_owned(),
+                allowed: None,
+            });
+        }
+    }
+}
+
+/// The service that is being looked at.
+struct About<'a> {
+    member: Member<'a>,
+    findings: Vec<Finding>,
+}
+
+impl About<'_> {
+    fn find(&mut self, lint: Lint, what: impl Into<String>, advice: impl Into<String>) {
+        self.find_as(lint.severity(), lint, what, advice);
+    }
+
+    fn find_as(
+        &mut self,
+        severity: Severity,
+        lint: Lint,
+        what: impl Into<String>,
+        advice: impl Into<String>,
+    ) {
+        self.findings.push(Finding {
+            severity,
+            lint,
+            place: self.member.id(),
+            what: what.into(),
+            advice: advice.into(),
+            allowed: None,
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests;

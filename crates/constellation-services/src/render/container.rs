@@ -78,7 +78,8 @@ pub(super) fn render(member: Member<'_>, context: &Context<'_>) -> Result<Render
     spec.stop_signal.clone_from(&service.stop_signal);
     spec.stop_grace = service.stop_grace;
     for (name, value) in &service.env {
-        why.say(&format!("env.{name}"), &value.text, value.from.as_deref().unwrap_or(SAID));
+        let reason = value.from.as_ref().map_or_else(|| SAID.to_owned(), ToString::to_string);
+        why.say(&format!("env.{name}"), &value.text, reason);
         spec.env.insert(name.clone(), value.text.clone());
     }
     network(member, context, &mut spec, &mut why);

@@ -4,6 +4,7 @@ mod http;
 
 use serde::Serialize;
 
+pub(crate) use self::http::Access;
 pub use self::http::HttpRoute;
 use super::hosts::Hosts;
 

@@ -1,0 +1,3 @@
+//! `constellation-deploy`: the catalogue, and the tool on it.
+
+fn main() {}
