@@ -64,8 +64,12 @@ impl Desk {
     }
 
     async fn member_command(part: &Part, command: MemberCommand) -> Result<MemberOutcome, ClusterRefusal> {
-        let proposed = part.handle.propose(ClusterCommand::Member(command));
-        match timeout(PATIENCE, proposed).await.unwrap_or(Err(Lost::Unknown)) {
+        let proposed = async {
+            // A person who asks right after a start, or during an election, is not sent away.
+            let _ = part.handle.role().wait_for(|role| role.leader.is_some()).await;
+            part.handle.propose(ClusterCommand::Member(command)).await
+        };
+        match timeout(PATIENCE, proposed).await.unwrap_or(Err(Lost::NoLeader)) {
             Ok((_, Reply::Member { outcome: MemberOutcome::Refused(refusal), .. })) => {
                 Err(ClusterRefusal::Conflict(refusal.to_string()))
             }

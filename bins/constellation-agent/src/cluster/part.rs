@@ -157,7 +157,14 @@ impl Place {
         let keep = roster::keep(id, identity.epoch, handle.clone(), view, rosters, files, stop());
         self.supervisor.spawn("raft roster", Early::Fatal, keep);
         let step = settings.profile.patience_step();
-        let keep = wishes::keep(handle.clone(), self.view.clone(), self.facts.subscribe(), step, stop());
+        let keep = wishes::keep(
+            handle.clone(),
+            self.view.clone(),
+            self.facts.subscribe(),
+            step,
+            Arc::clone(&self.clock),
+            stop(),
+        );
         self.supervisor.spawn("lease wishes", Early::Fatal, keep);
         let steward = Steward {
             me: id,

@@ -7,6 +7,7 @@ pub(crate) mod http;
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener},
+    os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::atomic::{AtomicU8, Ordering},
@@ -67,6 +68,12 @@ impl Cluster {
                 format!("--data-dir={}", data.display()),
                 "--runtime=process".to_owned(),
                 "--health-interval=1s".to_owned(),
+                format!(
+                    "--secrets-path={}",
+                    self.directory.path().join(format!("n{node}-secrets")).display()
+                ),
+                // One process, so that a test that kills it has killed all of it; the leases' tests take this back.
+                "--no-notary".to_owned(),
             ],
             data,
             process: None,
@@ -118,7 +125,8 @@ impl Node {
         let mut command = Command::new(AGENT);
         command.arg("run").args(&self.arguments).arg(format!("--provider-listen={}", self.provider));
         command.arg(format!("--socket={}", self.socket.display())).stdout(Stdio::null()).stderr(log);
-        self.process = Some(command.spawn().unwrap());
+        // Its notary and its worker are one group, and nobody else is in it.
+        self.process = Some(command.process_group(0).spawn().unwrap());
     }
 
     pub(crate) fn start(&mut self) {
@@ -156,11 +164,10 @@ impl Node {
         rustix::process::kill_process(self.pid(), signal).unwrap();
     }
 
-    /// kill -9: the agent alone; what it runs goes on.
+    /// kill -9: the agent alone, with its notary; what it runs goes on.
     pub(crate) fn kill(&mut self) {
-        let mut process = self.process.take().unwrap();
-        process.kill().unwrap();
-        process.wait().unwrap();
+        rustix::process::kill_process_group(self.pid(), rustix::process::Signal::KILL).unwrap();
+        self.process.take().unwrap().wait().unwrap();
     }
 
     /// Asks it over its socket; `None` while it does not answer.
@@ -291,7 +298,10 @@ impl Drop for Node {
             break;
         }
         if let Some(mut process) = self.process.take() {
-            drop(process.kill());
+            let group = i32::try_from(process.id()).ok().and_then(rustix::process::Pid::from_raw);
+            if let Some(group) = group {
+                let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+            }
             drop(process.wait());
         }
     }

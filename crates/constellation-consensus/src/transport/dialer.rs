@@ -67,15 +67,19 @@ impl Dialer {
             };
             let error = match connect(&self.config, &identity, address, &expected).await {
                 Ok(stream) => {
-                    backoff.succeeded();
-                    info!(peer = %expected, %address, "connected");
-                    self.status.update(self.id, |status| {
-                        status.connected = true;
-                        status.failures = 0;
-                        status.last_error = None;
-                    });
+                    // Only once the other end has answered: it may yet turn this one away, and a connection that comes to
+                    // nothing again and again must not be tried as if it were a good one.
+                    let welcome = || {
+                        backoff.succeeded();
+                        info!(peer = %expected, %address, "connected");
+                        self.status.update(self.id, |status| {
+                            status.connected = true;
+                            status.failures = 0;
+                            status.last_error = None;
+                        });
+                    };
                     tokio::select! {
-                        error = self.talk(stream) => error,
+                        error = self.talk(stream, welcome) => error,
                         () = moved(&mut watched, &peer) => {
                             info!(peer = %expected, "the peer has moved: connecting anew");
                             continue;
@@ -107,9 +111,9 @@ impl Dialer {
     }
 
     /// Sends and listens until something is wrong.
-    async fn talk(&self, stream: TlsStream<TcpStream>) -> LinkError {
+    async fn talk(&self, stream: TlsStream<TcpStream>, welcome: impl FnOnce() + Send) -> LinkError {
         let (reader, writer) = tokio::io::split(stream);
-        match self.exchange(LinkReader::new(reader), LinkWriter::new(writer)).await {
+        match self.exchange(LinkReader::new(reader), LinkWriter::new(writer), welcome).await {
             Ok(never) => match never {},
             Err(error) => error,
         }
@@ -119,6 +123,7 @@ impl Dialer {
         &self,
         mut reader: LinkReader<R>,
         mut writer: LinkWriter<W>,
+        welcome: impl FnOnce() + Send,
     ) -> Result<std::convert::Infallible, LinkError>
     where
         R: AsyncRead + Unpin,
@@ -130,12 +135,16 @@ impl Dialer {
         // The ask that is open, with its number: one at a time, so that silence is measured from the first.
         let mut open: Option<(u64, Moment)> = None;
         let mut number = 0;
+        let mut welcome = Some(welcome);
         loop {
             tokio::select! {
                 packet = reader.next(Duration::MAX) => match packet? {
                     Packet::Pong(answered) => if let Some((asked, at)) = open && asked == answered {
                         open = None;
                         let round_trip = self.clock.now().since(at);
+                        if let Some(welcome) = welcome.take() {
+                            welcome();
+                        }
                         self.status.update(self.id, |status| status.round_trip = Some(round_trip));
                     },
                     Packet::Refused(why) => return Err(LinkError::TurnedAway { why }),
