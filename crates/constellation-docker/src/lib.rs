@@ -23,8 +23,8 @@ pub use self::{
         PublishedPort, RunState,
     },
     engine::{
-        DockerEndpoint, DockerEngine, InvalidEndpoint, Network, NetworkJoin, NetworkSpec, RegistryAuth,
-        TransferProgress,
+        DockerEndpoint, DockerEngine, InvalidEndpoint, Network, NetworkJoin, NetworkSpec, Observed,
+        RegistryAuth, TransferProgress, VolumeInfo,
     },
     error::{Retry, RuntimeError},
     event::{ContainerEvent, EventKind, EventStream},

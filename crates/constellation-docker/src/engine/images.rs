@@ -3,6 +3,8 @@
 //! docker-api's image types stop at engines from 25 on (a field that these no longer send), and its pull hands errors
 //! over as successes; both are a few lines here.
 
+use std::collections::BTreeMap;
+
 use base64::Engine;
 use bytes::Bytes;
 use containers_api::conn::{self, hyper::Body};
@@ -56,14 +58,19 @@ pub struct TransferProgress {
 impl DockerEngine {
     /// Whether the image is on this machine. A text that cannot be a reference is not.
     pub async fn image_exists(&self, reference: &str) -> Result<bool, RuntimeError> {
+        Ok(self.image_id(reference).await?.is_some())
+    }
+
+    /// The identity of the image that this reference means on this machine; `None` where there is none.
+    pub async fn image_id(&self, reference: &str) -> Result<Option<String>, RuntimeError> {
         if !is_image_reference(reference) {
-            return Ok(false);
+            return Ok(None);
         }
         let deed = format!("inspect image `{reference}`");
         let request = Request::get(format!("/images/{reference}/json"), &deed, self.link.limits.query);
-        match self.link.call(request).await {
-            Ok(_) => Ok(true),
-            Err(Failure::Fault(Fault { status: 404, .. })) => Ok(false),
+        match self.link.call_json::<Value>(request).await {
+            Ok(document) => Ok(Some(document["Id"].as_str().unwrap_or_default().to_owned())),
+            Err(Failure::Fault(Fault { status: 404, .. })) => Ok(None),
             Err(failure) => Err(failure.into_error(&deed)),
         }
     }
@@ -106,6 +113,27 @@ impl DockerEngine {
         let request = Request::post(path, Load::Tar(tar), &deed, self.link.limits.transfer_silence);
         let body = self.link.open(request).await.map_err(|failure| failure.into_error(&deed))?;
         self.follow(&deed, body, &mut |_| {}).await
+    }
+
+    /// Builds an image from a tar archive of its folder, by the engine's own builder. As with a pull, only silence ends
+    /// it. The builder's output comes as `status`.
+    pub async fn build_image(
+        &self,
+        reference: &str,
+        dockerfile: &str,
+        arguments: &BTreeMap<String, String>,
+        folder: Bytes,
+        mut progress: impl FnMut(TransferProgress) + Send,
+    ) -> Result<(), RuntimeError> {
+        let deed = format!("build image `{reference}`");
+        check_reference(reference, &deed)?;
+        let arguments = serde_json::to_string(arguments).map_err(|error| fault::nonsense(&deed, error))?;
+        let options =
+            [("t", reference), ("dockerfile", dockerfile), ("buildargs", &arguments), ("rm", "true")];
+        let path = format!("/build{}", query(&options));
+        let request = Request::post(path, Load::Tar(folder), &deed, self.link.limits.transfer_silence);
+        let body = self.link.open(request).await.map_err(|failure| failure.into_error(&deed))?;
+        self.follow(&deed, body, &mut progress).await
     }
 
     /// Removes the image, and what only it needed. `Ok` as well where there is none; refused while containers are
@@ -177,7 +205,7 @@ fn step(document: &Value) -> Result<TransferProgress, String> {
     let detail = &document["progressDetail"];
     Ok(TransferProgress {
         layer: text(&document["id"]),
-        status: text(&document["status"]).unwrap_or_default(),
+        status: text(&document["status"]).or_else(|| text(&document["stream"])).unwrap_or_default(),
         current: detail["current"].as_u64(),
         total: detail["total"].as_u64(),
     })

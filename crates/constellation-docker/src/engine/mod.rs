@@ -17,11 +17,13 @@ mod limits;
 mod link;
 mod logs;
 mod networks;
+mod observe;
 mod runtime;
 mod text;
 mod timestamp;
 mod validate;
 mod version;
+mod volumes;
 
 #[cfg(test)]
 mod create_tests;
@@ -37,6 +39,8 @@ use std::{fmt, path::PathBuf, str::FromStr, sync::Arc};
 pub use self::{
     images::{RegistryAuth, TransferProgress},
     networks::{Network, NetworkJoin, NetworkSpec},
+    observe::Observed,
+    volumes::VolumeInfo,
 };
 use self::{limits::Limits, link::Link};
 use crate::error::RuntimeError;

@@ -138,6 +138,27 @@ impl DockerEngine {
     }
 }
 
+impl DockerEngine {
+    /// Takes a container off a network. `Ok` as well where it was not on it.
+    pub async fn disconnect_network(
+        &self,
+        network: &str,
+        container: &ContainerId,
+    ) -> Result<(), RuntimeError> {
+        let deed = format!("disconnect container `{}` from network `{network}`", container.short());
+        check_name(network, &deed)?;
+        let body = serde_json::to_vec(&serde_json::json!({ "Container": container.as_str(), "Force": true }))
+            .map_err(|error| fault::nonsense(&deed, error))?;
+        let path = format!("/networks/{network}/disconnect");
+        let request = Request::post(path, Load::Json(Bytes::from(body)), &deed, self.link.limits.change);
+        match self.link.call(request).await {
+            Ok(_) => Ok(()),
+            Err(Failure::Fault(Fault { message, .. })) if message.contains("is not connected") => Ok(()),
+            Err(failure) => Err(failure.about_container(&deed, container.as_str())),
+        }
+    }
+}
+
 fn check_name(name: &str, deed: &str) -> Result<(), RuntimeError> {
     if is_object_name(name) {
         return Ok(());

@@ -178,7 +178,7 @@ impl DockerEngine {
     }
 
     /// The whole document about one container, and the deed that it answers.
-    async fn document(&self, id: &ContainerId) -> Result<(String, Value), RuntimeError> {
+    pub(super) async fn document(&self, id: &ContainerId) -> Result<(String, Value), RuntimeError> {
         let id = object(id)?;
         let deed = format!("inspect container `{}`", id.get(..12).unwrap_or(id));
         let request = Request::get(format!("/containers/{id}/json"), &deed, self.link.limits.query);

@@ -40,6 +40,8 @@ use tracing::warn;
 
 use self::shared::Shared;
 use crate::{
+    container::ContainerId,
+    engine::Observed,
     error::RuntimeError,
     runtime::{ContainerRuntime, ListFilter},
 };
@@ -112,6 +114,16 @@ impl ProcessRuntime {
                 "a disk does not answer: the folder stays locked until it does, or this process ends"
             );
         }
+    }
+
+    /// A container and exactly what it was made with.
+    ///
+    /// # Errors
+    /// [`RuntimeError::NotFound`] where there is none of that id.
+    pub async fn observe(&self, id: &ContainerId) -> Result<Observed, RuntimeError> {
+        let container = self.inspect(id).await?;
+        let spec = self.shared.entry(id)?.spec.as_ref().clone();
+        Ok(Observed { container, spec, image_id: String::new() })
     }
 
     /// Stops and removes every container, all at once.

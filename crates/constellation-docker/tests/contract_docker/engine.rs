@@ -17,12 +17,24 @@ async fn the_daemon_accepts_every_field_of_a_specification() {
         let id = world.engine.create(&spec).await?;
         let started = world.engine.start(&id).await;
         let container = world.engine.inspect(&id).await;
+        let observed = world.engine.observe(&id).await;
         let lines = world.engine.logs(&id, 100).await;
         world.engine.remove(&id, true).await?;
         started?;
         let container = container?;
         assert_eq!(container.state.run, RunState::Running, "{:?} {lines:?}", container.state);
         assert_eq!(container.published.len(), 2);
+        let mut read_back = observed?.spec;
+        // What daemons put into their own words, or add: the image's, and rounded or qualified names.
+        read_back.cap_add.iter_mut().chain(&mut read_back.cap_drop).for_each(|cap| {
+            *cap = cap.trim_start_matches("CAP_").to_owned();
+        });
+        read_back.networks.values_mut().for_each(|aliases| aliases.retain(|alias| alias != "everything"));
+        read_back.env.retain(|name, _| spec.env.contains_key(name));
+        spec.exposed = read_back.exposed.clone();
+        spec.stop_grace = Some(Duration::from_secs(2));
+        spec.mounts.sort_by(|a, b| a.target.cmp(&b.target));
+        assert_eq!(read_back, spec);
         Ok::<_, RuntimeError>(())
     })
     .await
@@ -81,7 +93,7 @@ async fn a_container_joins_a_network_with_the_address_that_was_asked_for() {
             labels: BTreeMap::from([("purpose".into(), network.clone())]),
             subnet: Some("198.51.100.0/28".into()),
             internal: true,
-            options: BTreeMap::new(),
+            ..NetworkSpec::default()
         };
         let network_id = engine.create_network(&spec).await?;
         let again = engine.create_network(&spec).await;
@@ -154,6 +166,81 @@ async fn images_are_found_and_removed_and_missing_ones_named() {
         let error =
             engine.import_image("constellation-contract:bad", b"this is no archive".as_slice().into()).await;
         assert!(matches!(error, Err(RuntimeError::Refused { .. })), "{error:?}");
+        Ok::<_, RuntimeError>(())
+    })
+    .await
+    .unwrap();
+}
+
+#[tokio::test]
+async fn volumes_and_names_are_made_changed_and_removed() {
+    with_docker(async |world| {
+        let engine = &world.engine;
+        let volume = format!("{}-volume", world.network);
+        let labels = BTreeMap::from([("purpose".to_owned(), volume.clone())]);
+        engine.create_volume(&volume, &labels).await?;
+        engine.create_volume(&volume, &labels).await?;
+        let listed = engine.list_volumes().await?;
+        let spec = world.spec(&format!("{}-named", world.network)).command(["/bin/sleep", "100000"]);
+        let id = engine.create(&spec).await?;
+        let other = world.spec(&format!("{}-other", world.network)).command(["/bin/true"]);
+        let other_id = engine.create(&other).await?;
+        let taken = engine.rename(&id, &other.name).await;
+        let renamed = format!("{}-renamed", world.network);
+        engine.rename(&id, &renamed).await?;
+        let name = engine.inspect(&id).await?.name;
+        engine.remove(&id, true).await?;
+        engine.remove(&other_id, true).await?;
+        let gone = engine.rename(&id, "anything").await;
+        engine.remove_volume(&volume).await?;
+        engine.remove_volume(&volume).await?;
+
+        assert_eq!(listed.iter().find(|it| it.name == volume).unwrap().labels, labels);
+        assert_eq!(name, renamed);
+        assert!(matches!(taken, Err(RuntimeError::NameTaken { .. })), "{taken:?}");
+        assert!(matches!(gone, Err(RuntimeError::NotFound { .. })), "{gone:?}");
+        Ok::<_, RuntimeError>(())
+    })
+    .await
+    .unwrap();
+}
+
+#[tokio::test]
+async fn a_network_has_the_settings_that_were_asked_for_and_lets_containers_go() {
+    with_docker(async |world| {
+        let engine = &world.engine;
+        let network = format!("{}-settings", world.network);
+        let spec = NetworkSpec {
+            name: network.clone(),
+            subnet: Some("198.51.100.16/28".into()),
+            gateway: Some("198.51.100.30".into()),
+            attachable: true,
+            options: BTreeMap::from([("com.docker.network.bridge.name".into(), "br_cstl_e2e".into())]),
+            ..NetworkSpec::default()
+        };
+        engine.create_network(&spec).await?;
+        let listed = engine.list_networks(&BTreeMap::new()).await?;
+        let mut container = world.spec(&format!("{network}-c")).command(["/bin/sleep", "100000"]);
+        container.networks = BTreeMap::from([(network.clone(), vec![])]);
+        container.network_mode = constellation_docker::NetworkMode::Networks;
+        let id = engine.create(&container).await?;
+        engine.start(&id).await?;
+        engine.disconnect_network(&network, &id).await?;
+        engine.disconnect_network(&network, &id).await?;
+        let networks = engine.inspect(&id).await?.networks;
+        engine.remove(&id, true).await?;
+        engine.remove_network(&network).await?;
+
+        let made = listed.iter().find(|it| it.name == network).unwrap();
+        assert_eq!(
+            (made.subnets.as_slice(), made.gateways.as_slice()),
+            (["198.51.100.16/28".to_owned()].as_slice(), ["198.51.100.30".to_owned()].as_slice())
+        );
+        assert_eq!(
+            (made.attachable, made.options.get("com.docker.network.bridge.name").map(String::as_str)),
+            (true, Some("br_cstl_e2e"))
+        );
+        assert!(networks.iter().all(|it| it.name != network), "{networks:?}");
         Ok::<_, RuntimeError>(())
     })
     .await
