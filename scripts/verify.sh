@@ -55,6 +55,7 @@ socket="$(setting CONSTELLATION_SOCKET "$data/agent.sock")"
 docker_socket="$(setting DOCKER_SOCKET /var/run/docker.sock)"
 runtime="$(setting CONSTELLATION_RUNTIME docker)"
 gossip_port="$(setting GOSSIP_PORT 7946)"
+raft_port="$(setting RAFT_PORT 8300)"
 provider="$(setting PROVIDER_LISTEN 127.0.0.1:8081)"
 
 if [ -x "$program" ] && version="$("$program" version 2>/dev/null)"; then
@@ -96,7 +97,7 @@ if [ -d "$secrets" ]; then
         *) bad "secret $secret has mode $(stat -c %a "$secret"): chmod 600 $secret" ;;
         esac
     done
-    [ "$found" = yes ] || warn "no secrets in $secrets: gossip needs gossip.key, or --insecure-gossip"
+    [ "$found" = yes ] || warn "no secrets in $secrets: constellation-agent init or join makes them"
 fi
 
 if [ "$runtime" = docker ]; then
@@ -116,6 +117,13 @@ if command -v ss >/dev/null; then
         ok "gossip listens on $gossip_port/udp"
     else
         bad "nothing listens on $gossip_port/udp: is the agent running?"
+    fi
+    if [ ! -e "$data/raft/stable/identity" ]; then
+        warn "this node is no member of a cluster, so it holds no leases: constellation-agent init, or join"
+    elif listens tcp "$raft_port"; then
+        ok "Raft listens on $raft_port/tcp"
+    else
+        bad "nothing listens on $raft_port/tcp, and this node is a member: is the agent running?"
     fi
     if listens tcp "${provider##*:}"; then
         ok "the provider listens on ${provider##*:}/tcp"

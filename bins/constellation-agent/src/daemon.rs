@@ -4,7 +4,7 @@
 //! gateway, the provider, the API. **Base** is gossip. Before any of them ends the others are told that this node
 //! leaves, and get the time to stop sending it requests.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use constellation_core::{Clock, ClusterView, NodeFacts, error_chain};
@@ -13,7 +13,7 @@ use constellation_gossip::{Gossip, GossipConfig, GossipHandle, GossipSecurity};
 use constellation_monitor::{Monitor, MonitorConfig};
 use constellation_proxy::{Gateway, GatewayConfig};
 use constellation_security::{Keyring, KeyringHandle};
-use constellation_tailscale::{Overlay, StaticPeers};
+use constellation_tailscale::{Overlay, PeerSource, StaticPeers};
 use constellation_tasks::{Drained, Early, Pass, Reconciler, Schedule, Supervisor, SystemClock, nudge};
 use constellation_traefik::{LabelConfig, Provider, ProviderConfig};
 use tokio::sync::watch;
@@ -95,6 +95,7 @@ impl Agent {
             .with_context(|| format!("could not make the data folder {}", config.data_dir.display()))?;
         let files = ClusterFiles::new(&config.data_dir, &config.secrets);
         name_cluster(&mut config, &files)?;
+        let known = files.peers().unwrap_or_default();
         config.facts.cordoned = files.cordoned();
         let facts = watch::Sender::new(config.facts.clone());
         let (security, keys) = security(&config.security)?;
@@ -118,6 +119,10 @@ impl Agent {
             .await
             .context("Traefik's provider could not be started (see --provider-listen)")?;
 
+        // Whoever joined a cluster has met its members, so nobody has to be written down for it.
+        let port = config.gossip.port();
+        let met = known.peers.iter().filter_map(|peer| Some(SocketAddr::new(peer.address?.ip(), port)));
+        config.peers.extend(met.map(PeerSource::Address));
         let peers = Arc::new(StaticPeers::new(config.gossip, config.peers.clone()));
         let seeds = peers.peers().await.unwrap_or_else(|error| {
             warn!(error = error_chain(&error), "no peer is known yet; they are looked up again");
