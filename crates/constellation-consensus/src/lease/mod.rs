@@ -3,6 +3,8 @@
 mod codec;
 mod command;
 mod config;
+#[cfg(test)]
+mod counters_tests;
 mod judge;
 mod keeper;
 mod table;
