@@ -21,12 +21,7 @@ use tracing::{error, info, warn};
 
 use crate::{
     cli::RuntimeKind,
-    cluster::{
-        desk::Desk,
-        files::ClusterFiles,
-        membership::{self, Membership},
-        part::{Part, Place},
-    },
+    cluster::{assemble, files::ClusterFiles, membership, part::Part},
     config::{Config, Security},
     local_status::LocalStatus,
     publisher::Publisher,
@@ -94,7 +89,7 @@ impl Agent {
         std::fs::create_dir_all(&config.data_dir)
             .with_context(|| format!("could not make the data folder {}", config.data_dir.display()))?;
         let files = ClusterFiles::new(&config.data_dir, &config.secrets);
-        name_cluster(&mut config, &files)?;
+        assemble::name_cluster(&mut config, &files)?;
         let known = files.peers().unwrap_or_default();
         config.facts.cordoned = files.cordoned();
         let facts = watch::Sender::new(config.facts.clone());
@@ -108,10 +103,10 @@ impl Agent {
             render: config.render(),
             ..ProviderConfig::default()
         };
-        let membership = membership(&config, files, &clock, &view, &facts, base);
+        let membership = assemble::membership(&config, files, &clock, &view, &facts, base);
         // Before gossip: a voter that comes back is needed sooner than its view of the others.
         let taken = membership.begin(base).await?;
-        let desk = desk(&config, &membership, view.clone());
+        let desk = assemble::desk(&config, &membership, view.clone());
         let part = membership.part.subscribe();
         let stay = membership.stay(taken, base.clone(), base.shutdown());
         base.spawn("membership", Early::Fatal, stay);
@@ -251,78 +246,6 @@ impl Agent {
         }
         info!("constellation-agent has ended");
     }
-}
-
-/// The cluster that this node is a member of has a name already; where another one was given, that is a mistake.
-fn name_cluster(config: &mut Config, files: &ClusterFiles) -> anyhow::Result<()> {
-    // What cannot be read is said when the log is opened.
-    let Ok(Some(identity)) = files.identity() else { return Ok(()) };
-    let owner = identity.owner;
-    if let Some(named) = &config.named_cluster {
-        anyhow::ensure!(
-            *named == owner.cluster,
-            "{} is that of {owner}, and --cluster says `{named}`: leave --cluster out, or point --data-dir elsewhere",
-            files.raft().display()
-        );
-    }
-    anyhow::ensure!(
-        config.node == owner.node,
-        "{} is that of {owner}, and this node is called `{}`: give it that name (--node-name), or point --data-dir elsewhere",
-        files.raft().display(),
-        config.node
-    );
-    config.cluster = owner.cluster;
-    Ok(())
-}
-
-fn membership(
-    config: &Config,
-    files: ClusterFiles,
-    clock: &Arc<dyn Clock>,
-    view: &watch::Receiver<Arc<ClusterView>>,
-    facts: &watch::Sender<NodeFacts>,
-    base: &Supervisor,
-) -> Membership {
-    let keyring = match &config.security {
-        Security::Keyring(path) => Some(path.clone()),
-        Security::Insecure => None,
-    };
-    let place = Place {
-        files,
-        address: config.raft,
-        policy: config.seats,
-        founders: config.expect.map_or(0, |expect| usize::from(expect.get())),
-        keyring,
-        boot: config.boot,
-        clock: Arc::clone(clock),
-        view: view.clone(),
-        facts: facts.clone(),
-        supervisor: base.clone(),
-    };
-    Membership {
-        place,
-        cluster: config.cluster.clone(),
-        expect: config.expect,
-        settings: config.founding,
-        part: watch::Sender::new(None),
-        why_not: watch::Sender::new(String::new()),
-    }
-}
-
-fn desk(config: &Config, membership: &Membership, view: watch::Receiver<Arc<ClusterView>>) -> Arc<Desk> {
-    let place = &membership.place;
-    Arc::new(Desk {
-        node: config.node.clone(),
-        cluster: config.cluster.clone(),
-        boot: config.boot,
-        part: membership.part.subscribe(),
-        why_not: membership.why_not.subscribe(),
-        facts: place.facts.clone(),
-        view,
-        files: place.files.clone(),
-        clock: Arc::clone(&place.clock),
-        keyring: place.keyring.clone(),
-    })
 }
 
 fn security(

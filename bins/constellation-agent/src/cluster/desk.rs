@@ -4,13 +4,11 @@ use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use constellation_api::{
-    Cluster, ClusterRefusal, LeaseChange, LeaseRow, Leases, RaftMember, RaftStatus,
+    Cluster, ClusterRefusal, LeaseChange, Leases, RaftStatus,
     cluster::{Committed, Note, TokenMade, TokenRequest},
 };
 use constellation_consensus::{
     ClusterCommand, NOTE_BYTES_MAX, Reply,
-    clock::HolderMoment,
-    lease::{Deed, LeaseTable, Tenure},
     member::{MemberCommand, MemberOutcome},
     raft::{Lost, RaftId},
     transport::{JoinSecret, JoinToken},
@@ -20,7 +18,7 @@ use constellation_core::{
 };
 use tokio::{sync::watch, time::timeout};
 
-use super::{files::ClusterFiles, part::Part, rescue, roster::told_address};
+use super::{files::ClusterFiles, part::Part, report, rescue};
 
 /// How long a question of the whole cluster may take.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -162,44 +160,6 @@ impl Desk {
     }
 }
 
-fn row(
-    table: &LeaseTable,
-    lease: LeaseKind,
-    boot: u128,
-    status: &LeaseStatus,
-    now: HolderMoment,
-) -> LeaseRow {
-    let record = table.record(lease);
-    let mine = matches!(status, LeaseStatus::Held { .. });
-    let remaining = match status {
-        LeaseStatus::Held { until, .. } if now.0 < *until => Some(until.since(now.0)),
-        _ => None,
-    };
-    LeaseRow {
-        lease,
-        holder: record.holder().map(|holder| holder.node.clone()),
-        holder_boot: record.holder().map(|holder| format!("{:032x}", holder.boot)),
-        reserved_for: match &record.tenure {
-            Tenure::Reserved(node) => Some(node.clone()),
-            Tenure::Held { .. } | Tenure::Free => None,
-        },
-        token: record.token.0,
-        mine: mine && record.holder().is_some_and(|holder| holder.boot == boot),
-        may_act: status.may_act(now.0).is_some(),
-        remaining_ms: remaining.and_then(|remaining| u64::try_from(remaining.as_millis()).ok()),
-    }
-}
-
-fn deed(deed: Deed) -> &'static str {
-    match deed {
-        Deed::Granted => "granted",
-        Deed::Released => "released",
-        Deed::HandedOver => "handed-over",
-        Deed::Expired => "expired",
-        Deed::Buried => "buried",
-    }
-}
-
 #[async_trait]
 impl Cluster for Desk {
     async fn leases(&self, fresh: bool) -> Result<Leases, ClusterRefusal> {
@@ -240,7 +200,7 @@ impl Cluster for Desk {
                 index: change.index,
                 lease: change.kind,
                 token: change.token.0,
-                deed: deed(change.deed).to_owned(),
+                deed: report::deed(change.deed).to_owned(),
                 node: change.node.clone(),
             })
             .collect();
@@ -253,99 +213,18 @@ impl Cluster for Desk {
         leases.leases = kinds
             .iter()
             .zip(&held)
-            .map(|(kind, status)| row(&table, *kind, self.boot, status, now))
+            .map(|(kind, status)| report::row(&table, *kind, self.boot, status, now))
             .collect();
         Ok(leases)
     }
 
     async fn raft(&self) -> RaftStatus {
-        let mut status = RaftStatus {
-            node: self.node.clone(),
-            member: false,
-            id: 0,
-            cluster: self.cluster.clone(),
-            epoch: 0,
-            term: 0,
-            role: "outsider".to_owned(),
-            leader: None,
-            commit: 0,
-            applied: 0,
-            profile: "lan".to_owned(),
-            ttl_ms: 0,
-            voters: vec![],
-            learners: vec![],
-            signs: false,
-            certificate_expires: None,
-            members: vec![],
-            why_not: None,
-        };
-        let Some(part) = self.part.borrow().clone() else {
-            status.why_not = Some(self.why_not.borrow().clone());
-            return status;
-        };
-        let log = part.handle.standing().await;
-        let (role, conf) = (*part.handle.role().borrow(), part.handle.members().borrow().clone());
-        let table = part.handle.roster().borrow().clone();
-        let me = RaftId(part.identity.owner.id);
-        let seat = |id: RaftId| {
-            let voters = conf.voters.iter().chain(&conf.voters_outgoing);
-            if voters.copied().any(|voter| voter == id.0) {
-                "voter"
-            } else if conf.learners.iter().chain(&conf.learners_next).any(|learner| *learner == id.0) {
-                "learner"
-            } else {
-                "none"
-            }
-        };
-        let name = |id: RaftId| table.member(id).map(|member| member.node.clone());
-        status.member = true;
-        status.id = me.0;
-        status.epoch = part.identity.epoch;
-        status.term = role.term;
-        status.role = match seat(me) {
-            _ if role.leads => "leader",
-            "voter" => "follower",
-            "learner" => "learner",
-            _ if log.applied == 0 => "waiting",
-            _ => "outsider",
-        }
-        .to_owned();
-        status.leader = role.leader.and_then(name);
-        status.commit = log.committed;
-        status.applied = log.applied;
-        status.profile = table.pace().unwrap_or(part.settings.profile).as_str().to_owned();
-        status.ttl_ms = u64::try_from(part.settings.ttl.as_millis()).unwrap_or(u64::MAX);
-        status.voters = conf.voters.iter().filter_map(|id| name(RaftId(*id))).collect();
-        status.learners = conf.learners.iter().filter_map(|id| name(RaftId(*id))).collect();
-        status.signs = part.signs;
-        status.certificate_expires = Some(part.certificate_expires.0);
-        let peers = part.transport.peers();
-        let mut ids: BTreeSet<RaftId> = table.members().map(|(id, _)| id).collect();
-        ids.extend(conf.voters.iter().chain(&conf.learners).copied().map(RaftId));
+        let part = self.part.borrow().clone();
         let view = Arc::clone(&self.view.borrow());
-        status.members = ids
-            .into_iter()
-            .map(|id| {
-                let peer = peers.get(&id);
-                let member = table.member(id);
-                let address = member.map(|member| {
-                    told_address(&view, &member.node, id).unwrap_or(member.address).to_string()
-                });
-                RaftMember {
-                    id: id.0,
-                    node: name(id),
-                    address,
-                    seat: seat(id).to_owned(),
-                    connected: id == me || peer.is_some_and(|peer| peer.connected),
-                    round_trip_ms: peer
-                        .and_then(|peer| peer.round_trip)
-                        .map(|trip| (trip.as_secs_f64() * 1e6).round() / 1e3),
-                    matched: log.progress.get(&id).copied(),
-                    last_error: peer.filter(|peer| !peer.connected).and_then(|peer| peer.last_error.clone()),
-                }
-            })
-            .collect();
-        status
+        match part {
+            Some(part) => report::raft(&self.node, &self.cluster, &part, &view).await,
+            None => report::outsider(&self.node, &self.cluster, self.why_not.borrow().clone()),
+        }
     }
 
     async fn transfer(&self, to: &NodeName) -> Result<(), ClusterRefusal> {

@@ -2,23 +2,23 @@
 //!
 //! The service runs it on a real clock, disk and network, the simulation on simulated ones; neither decides anything.
 
+mod event;
+
 use std::collections::VecDeque;
 
-use constellation_core::{FencingToken, LeaseHolder, LeaseKind, LeaseStatus, NodeName};
+use constellation_core::{FencingToken, LeaseHolder, LeaseKind, LeaseStatus};
 
+pub use self::event::{Effect, Event, Identity};
 use crate::{
     clock::{HolderMoment, Now},
     lease::{
-        Answer, AskId, Command, JudgeEvent, KeeperEffect, KeeperEvent, LeaseConfig, LeaseJudge, LeaseKeeper,
-        LeaseTable, Sign, Verdict, Wish,
+        Answer, Command, JudgeEvent, KeeperEffect, KeeperEvent, LeaseConfig, LeaseJudge, LeaseKeeper,
+        LeaseTable, Verdict, Wish,
     },
     machine::{ClusterCommand, ClusterMachine, Reply},
     member::{MemberCommand, MemberTable},
     mutation::{Broken, Mutation},
-    raft::{
-        Batch, Fault, Input, Lost, Output, RaftConfig, RaftId, RaftNode, Recovered, Role, Seat, Ticket,
-        proto::{ConfState, Message},
-    },
+    raft::{Fault, Input, Output, RaftConfig, RaftNode, Recovered, Ticket},
 };
 
 /// Tickets of a node's own leases begin here; those of its callers lie below.
@@ -26,101 +26,6 @@ const OWN_TICKETS: u64 = 1 << 63;
 
 /// The leases that every node keeps.
 const KINDS: [LeaseKind; 2] = [LeaseKind::LbLeader, LeaseKind::DnsWriter];
-
-/// What a node is told.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// A tick has passed.
-    Tick,
-    /// A member said this, and was checked to be who it says.
-    Message(Message),
-    /// A batch is on disk.
-    Persisted(u64),
-    /// Whether this node would hold a lease.
-    Wish(LeaseKind, Wish),
-    /// A process is dead: its node said so under its own key.
-    Died {
-        /// Which process.
-        holder: LeaseHolder,
-        /// Its member of the Raft group, where that is known.
-        member: Option<RaftId>,
-    },
-    /// A connection to a node failed.
-    Hint(NodeName, Sign),
-    /// A member could not be reached.
-    Unreachable(RaftId),
-    /// Ask for a moment at which this node knows everything that was committed before now.
-    Read(Ticket),
-    /// Put a command to the cluster.
-    Propose(Ticket, ClusterCommand),
-    /// Change members; on the leader only.
-    Change(Ticket, Vec<(RaftId, Seat)>),
-    /// Hand Raft's lead to another voter; on the leader only.
-    Transfer(RaftId),
-}
-
-/// What a node wants done, in this order.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Effect {
-    /// Write this down, in order, and say so.
-    Persist(Batch),
-    /// Send this.
-    Send(Message),
-    /// Tell this node's other parts of a lease.
-    Publish(LeaseKind, LeaseStatus),
-    /// A keeper asked the cluster for a lease, or for more of it; for logs and checkers.
-    Asked(LeaseKind, AskId),
-    /// A keeper told the cluster that it let a lease go; for logs and checkers.
-    LetGo(LeaseKind),
-    /// The answer to a keeper's question came; for logs and checkers.
-    Answered {
-        /// Of which lease.
-        lease: LeaseKind,
-        /// Where in the log it stands.
-        index: u64,
-        /// Which question, and what came of it.
-        answer: Answer,
-    },
-    /// Raft's leader or term changed.
-    Role(Role),
-    /// The lease table changed; it is [`Replica::leases`].
-    Table,
-    /// The table of members changed; it is [`Replica::table_of_members`].
-    Roster,
-    /// A command that was put under this ticket is applied here.
-    Applied {
-        /// The ticket.
-        ticket: Ticket,
-        /// Where in the log it stands.
-        index: u64,
-        /// What came of it.
-        reply: Reply,
-    },
-    /// Members changed.
-    Members {
-        /// To these.
-        members: ConfState,
-        /// The ticket, if this node asked for it.
-        ticket: Option<Ticket>,
-    },
-    /// A read is good now.
-    Readable(Ticket),
-    /// A ticket will have no answer.
-    Failed(Ticket, Lost),
-    /// The cluster holds this process for dead: it must end, and come back under a new boot id.
-    Dead,
-}
-
-/// Who a node is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Identity {
-    /// Its member of the Raft group.
-    pub raft: RaftId,
-    /// Its name and this run of its process.
-    pub holder: LeaseHolder,
-    /// Above every question that an earlier process with the same boot id can have asked.
-    pub first_ask: AskId,
-}
 
 /// One node.
 pub struct Replica {
