@@ -16,6 +16,9 @@ const IN_CODE: &[(&str, &str)] = &[
 /// Found in any text where a path starts.
 const MACHINE_PATHS: &[&str] = &["/work", "/root", "/home/"];
 
+/// Definitions of services, and what they are compared with: there `/root` is a folder inside a container.
+const INSIDE_CONTAINERS: &str = "bins/constellation-deploy/";
+
 /// Looks at text files, given as path and text.
 pub(crate) fn check<'a>(files: impl IntoIterator<Item = (&'a str, &'a str)>) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -33,7 +36,8 @@ pub(crate) fn check<'a>(files: impl IntoIterator<Item = (&'a str, &'a str)>) -> 
                 }
             }
             for machine_path in MACHINE_PATHS {
-                if contains_path(line, machine_path) {
+                let is_inside = *machine_path == "/root" && path.starts_with(INSIDE_CONTAINERS);
+                if !is_inside && contains_path(line, machine_path) {
                     let text = format!(
                         "`{machine_path}` is a path of one machine: use a relative path or a variable"
                     );
@@ -88,6 +92,11 @@ mod tests {
     fn paths_of_a_machine_are_found_in_any_text() {
         assert_eq!(places("a.md", "see /work/shared"), ["a.md:1"]);
         assert_eq!(places("a.sh", "cd \"/root\""), ["a.sh:1"]);
+        assert_eq!(places("bins/constellation-deploy/src/catalogue/a.rs", "/root/.config"), [""; 0]);
+        assert_eq!(
+            places("bins/constellation-deploy/src/catalogue/a.rs", "/work"),
+            ["bins/constellation-deploy/src/catalogue/a.rs:1"]
+        );
         assert_eq!(places("a.rs", "\"/home/me/x\""), ["a.rs:1"]);
     }
 

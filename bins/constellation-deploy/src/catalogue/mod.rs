@@ -1,8 +1,28 @@
-//! The stacks, one module each.
+//! The catalogue: services that many people run, in stacks, as definitions to start from.
+//!
+//! Its facts (images, ports, variables, volumes, labels, health tests) come from a reference collection. Where that was
+//! wrong, a service here is right instead, and says so beside its definition: see [`Difference`].
+
+pub mod common;
+mod entry;
+mod house;
+mod page;
+mod wordpress;
+
+pub use self::{
+    entry::{Chapter, Difference, Differs, Entry},
+    house::EVERYWHERE,
+    page::markdown,
+};
 
 use constellation_services::prelude::*;
 
-/// Every stack of the catalogue.
-pub fn stacks(_cfg: &Config) -> Vec<Stack> {
-    Vec::new()
+/// Every stack of the catalogue under this configuration, with what it does otherwise than the reference.
+pub fn chapters(cfg: &Config) -> Vec<Chapter> {
+    vec![wordpress::chapter(cfg)]
+}
+
+/// Every stack of the catalogue under this configuration.
+pub fn stacks(cfg: &Config) -> Vec<Stack> {
+    chapters(cfg).into_iter().map(Chapter::into_stack).collect()
 }
