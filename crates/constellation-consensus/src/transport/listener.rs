@@ -148,13 +148,18 @@ impl Door {
         &self,
         stream: TlsStream<TcpStream>,
     ) -> Result<(TlsStream<TcpStream>, PeerIdentity), LinkError> {
-        let found = tls::peer(stream.get_ref().1.peer_certificates(), stream.get_ref().1.alpn_protocol())?;
-        let admitted = self.roster.borrow().admits(&found, &self.identity.borrow().identity);
-        if let Err(error) = admitted {
-            turn_away(stream, &error, self.config.handshake_timeout).await;
-            return Err(error);
+        let (_, connection) = stream.get_ref();
+        let found = tls::peer(connection.peer_certificates(), connection.alpn_protocol()).and_then(|found| {
+            self.roster.borrow().admits(&found, &self.identity.borrow().identity)?;
+            Ok(found)
+        });
+        match found {
+            Ok(found) => Ok((stream, found)),
+            Err(error) => {
+                turn_away(stream, &error, self.config.handshake_timeout).await;
+                Err(error)
+            }
         }
-        Ok((stream, found))
     }
 
     async fn receive(&self, stream: TlsStream<TcpStream>, member: &PeerIdentity) -> LinkError {

@@ -209,8 +209,6 @@ impl<'a> Newcomer<'a> {
         stream.flush().await.map_err(lost)?;
 
         let message = stream::read(stream, ANSWER_BYTES_MAX).await.map_err(Failed::Link)?;
-        // It ends in any case; this only lets the other end know that it was in order.
-        let _ = stream.shutdown().await;
         let (grant, mac) = match Answer::decode(&message).map_err(|error| garbled(error.to_string()))? {
             Answer::Refused(refusal) => return Err(Failed::Refused(refusal)),
             Answer::Granted { grant, mac } => (grant, mac),

@@ -195,10 +195,15 @@ impl Ask {
         if bytes.certificate_request.is_empty() {
             return Err(form("there is no request for a certificate"));
         }
+        let address: SocketAddr =
+            bytes.address.parse().map_err(|_| form("the address is not one with a port"))?;
+        if address.port() == 0 || address.ip().is_unspecified() || address.ip().is_multicast() {
+            return Err(form(format!("nobody can reach a node at {address}: give it an address of its own")));
+        }
         Ok(Self {
             cluster: bytes.cluster.parse().map_err(|error| form(format!("the cluster's name: {error}")))?,
             node: bytes.node.parse().map_err(|error| form(format!("the node's name: {error}")))?,
-            address: bytes.address.parse().map_err(|_| form("the address is not one with a port"))?,
+            address,
             certificate_request: bytes.certificate_request,
             agent_version: plain_text(&bytes.agent_version, VERSION_CHARS_MAX),
         })

@@ -153,9 +153,11 @@ impl JoinDoor {
             Err(JoinRefusal::new(RefusalKind::NoQuorum, text))
         });
         let grant = admitted.inspect_err(|refusal| match refusal.kind {
-            // Anybody may ask; who comes with what was a secret of ours is worth a look.
-            RefusalKind::SecretUnknown => debug!(%node, %from, why = refusal.text, "a node may not join"),
-            _ => info!(%node, %from, why = refusal.text, "a node may not join"),
+            // Anybody may ask; who comes with what was a secret of ours once is worth a look.
+            RefusalKind::SecretUsed | RefusalKind::SecretExpired | RefusalKind::NameTaken => {
+                info!(%node, %from, why = refusal.text, "a node may not join");
+            }
+            _ => debug!(%node, %from, why = refusal.text, "a node may not join"),
         })?;
         let id = grant.id;
         let grant = codec::encode_grant(&grant);

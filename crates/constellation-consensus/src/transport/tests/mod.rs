@@ -2,7 +2,10 @@
 
 mod authority;
 mod broken;
+mod certificates;
+mod corpus;
 mod join;
+mod line;
 mod members;
 mod strangers;
 
@@ -173,6 +176,11 @@ impl Member {
     async fn stop(self) {
         self.supervisor.drain(PATIENCE).await;
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "it ends with the test's runtime")]
+fn in_background(task: impl Future<Output = ()> + Send + 'static) {
+    drop(tokio::spawn(task));
 }
 
 /// Two members that know each other.

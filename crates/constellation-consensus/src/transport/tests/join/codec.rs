@@ -9,8 +9,13 @@ use super::{
     *,
 };
 
+fn an_ip() -> impl Strategy<Value = std::net::IpAddr> {
+    let own = |ip: &std::net::IpAddr| !ip.is_unspecified() && !ip.is_multicast();
+    any::<std::net::IpAddr>().prop_filter("an address of its own", own)
+}
+
 prop_compose! {
-    fn an_ask()(cluster in "[a-z][a-z0-9]{0,20}", node in "[a-z][a-z0-9]{0,20}", ip: std::net::IpAddr, port: u16, request in prop::collection::vec(any::<u8>(), 1..500), agent_version in "[ -~]{0,64}") -> Ask {
+    fn an_ask()(cluster in "[a-z][a-z0-9]{0,20}", node in "[a-z][a-z0-9]{0,20}", ip in an_ip(), port in 1u16.., request in prop::collection::vec(any::<u8>(), 1..500), agent_version in "[ -~]{0,64}") -> Ask {
         Ask { cluster: cluster.parse().unwrap(), node: node.parse().unwrap(), address: SocketAddr::new(ip, port), certificate_request: request, agent_version }
     }
 }

@@ -102,11 +102,6 @@ async fn liar(ca: &ClusterCa) -> SocketAddr {
     address
 }
 
-#[expect(clippy::disallowed_methods, reason = "it ends with the test's runtime")]
-fn in_background(task: impl Future<Output = ()> + Send + 'static) {
-    drop(tokio::spawn(task));
-}
-
 #[tokio::test]
 async fn whoever_is_in_the_middle_can_pass_nothing_on() {
     let ca = authority();

@@ -1,5 +1,6 @@
 //! Nodes that join, and others that would like to.
 
+mod answers;
 mod codec;
 mod founders;
 mod grants;

@@ -41,10 +41,13 @@ async fn each_refusal_reaches_the_person_in_words_that_say_what_to_do() {
     ] {
         let script = Script::new(&ca, [Deed::Refuse(kind, "because")]);
         let a = admitting(&ca, &script, config()).await;
-        let error = join(&token(&ca, &[a.address()]), &ask(), &patience()).await.unwrap_err().to_string();
+        let b = admitting(&ca, &script, config()).await;
+        let token = token(&ca, &[a.address(), b.address()]);
+        let error = join(&token, &ask(), &patience()).await.unwrap_err().to_string();
         assert!(error.contains(what_next) && error.contains("because"), "{kind:?}: {error}");
-        assert_eq!(script.heard().len(), 1, "asking again would not help");
+        assert_eq!(script.heard().len(), 1, "asking again, or another, would not help");
         a.stop().await;
+        b.stop().await;
     }
 }
 
@@ -162,4 +165,18 @@ async fn a_clock_that_is_off_is_named_as_the_reason() {
         assert!(error.to_string().contains("set this machine's clock"), "{error}");
         a.stop().await;
     }
+}
+
+#[tokio::test]
+async fn a_node_that_nobody_could_reach_is_not_taken_in() {
+    let ca = authority();
+    let script = Script::new(&ca, []);
+    let a = admitting(&ca, &script, config()).await;
+    for address in ["0.0.0.0:8300", "[::]:8300", "192.0.2.9:0", "224.0.0.1:8300"] {
+        let ask = JoinAsk { address: address.parse().unwrap(), ..ask() };
+        let error = join(&token(&ca, &[a.address()]), &ask, &patience()).await.unwrap_err().to_string();
+        assert!(error.contains(&format!("nobody can reach a node at {address}")), "{error}");
+    }
+    assert!(script.heard().is_empty());
+    a.stop().await;
 }
