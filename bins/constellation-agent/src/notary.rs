@@ -28,6 +28,8 @@ use crate::{
     logging,
 };
 
+/// How the worker knows its notary again.
+const NOTARY_VARIABLE: &str = "CONSTELLATION_NOTARY";
 /// The worker asks to be started anew: `EX_TEMPFAIL` of sysexits.h.
 pub(crate) const AGAIN: u8 = 75;
 /// Between one start and the next of a worker that dies again and again.
@@ -146,6 +148,7 @@ fn start(boot: u128) -> anyhow::Result<Child> {
         .args(arguments)
         .arg("--worker")
         .env(BOOT_VARIABLE, format!("{boot:032x}"))
+        .env(NOTARY_VARIABLE, std::process::id().to_string())
         .spawn()
         .context("could not start the agent's worker")
 }
@@ -163,9 +166,10 @@ fn pass_on(worker: &Child, signal: Signal) {
 pub(crate) fn end_with_the_notary() -> anyhow::Result<()> {
     rustix::process::set_parent_process_death_signal(Some(Signal::TERM))
         .context("could not ask to be told of the notary's end")?;
-    // It may have gone before that.
-    let orphaned = rustix::process::getppid().is_none_or(|parent| parent == Pid::INIT);
-    anyhow::ensure!(!orphaned, "the notary that started this worker is gone");
+    // It may have gone before that, and whoever adopted this process is not it.
+    let notary = std::env::var(NOTARY_VARIABLE).ok().and_then(|pid| pid.parse().ok()).and_then(Pid::from_raw);
+    anyhow::ensure!(notary.is_some(), "--worker is what the agent starts by itself: leave it out");
+    anyhow::ensure!(rustix::process::getppid() == notary, "the notary that started this worker is gone");
     Ok(())
 }
 
