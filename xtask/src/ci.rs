@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context as _, Result};
 
 use crate::{
-    child, clock,
+    chaos, child, clock,
     clock::seconds,
     demo, sim, suites,
     table::Table,
@@ -26,13 +26,14 @@ const STEP_LIMIT: Duration = Duration::from_secs(2400);
 pub(crate) fn run() -> Result<()> {
     let workspace = Workspace::read()?;
     let features = workspace.known_features(suites::plan::FEATURES).join(",");
-    let steps: [(&str, &dyn Fn() -> Result<()>); 7] = [
+    let steps: [(&str, &dyn Fn() -> Result<()>); 8] = [
         ("fmt", &|| cargo_step(&workspace, &["fmt", "--all", "--check"])),
         ("tidy", &tidy::run),
         ("clippy", &|| clippy(&workspace, &features)),
         ("doc", &|| cargo_step(&workspace, &["doc", "--workspace", "--no-deps", "--keep-going"])),
         ("test", &|| suites::run(&suites::Options::default())),
         ("sim", &sim::check),
+        ("chaos", &|| chaos::run(&chaos::Options::default())),
         ("demo --script", &|| demo::run(&demo::Options { script: true, ..demo::Options::default() })),
     ];
     let begun = clock::now();

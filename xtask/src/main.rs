@@ -1,7 +1,7 @@
 //! `cargo xtask`: the one front door of this workspace, for people and for CI alike.
 //!
 //! It checks what no compiler checks (`tidy`), runs every test that this machine can run (`test`), attacks the leases in
-//! simulation (`sim`), shows a whole cluster on one machine (`demo`), measures it (`bench`), and does all of that in
+//! simulation (`sim`) and as processes (`chaos`), shows a whole cluster (`demo`), measures it (`bench`), and does that in
 //! CI's order (`ci`). It links none of the workspace's crates: it builds within seconds, and it drives the programs as
 //! their users do.
 
@@ -63,7 +63,7 @@ enum Command {
     /// Attack the leases in simulation, from seeds
     #[command(disable_help_flag = true)]
     Sim(sim::Options),
-    /// What CI runs: fmt, tidy, clippy, doc, test, sim, demo --script
+    /// What CI runs: fmt, tidy, clippy, doc, test, sim, chaos, demo --script
     Ci,
 }
 

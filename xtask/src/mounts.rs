@@ -32,9 +32,7 @@ impl SmallDisk {
         }
         fs::create_dir_all(folder).with_context(|| format!("could not make {}", folder.display()))?;
         let folder = folder.canonicalize()?;
-        while is_mounted(&fs::read_to_string("/proc/self/mountinfo")?, &folder) {
-            unmount(&folder)?;
-        }
+        clear(&folder)?;
         let mut command = Command::new("mount");
         command.args(["-t", "tmpfs", "-o", &format!("size={megabytes}m,mode=0700"), "constellation-xtask"]);
         child::run("mount", command.arg(&folder), LIMIT)?;
@@ -87,6 +85,24 @@ impl Drop for SmallDisk {
             complain!("could not unmount {}: {error:#}", self.folder.display());
         }
     }
+}
+
+/// Unmounts what a run that was killed left in the folders below this one, and removes them all.
+pub(crate) fn sweep(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        if let Err(error) = clear(&entry.path()) {
+            complain!("{error:#}");
+            return;
+        }
+    }
+    let _ = fs::remove_dir_all(folder);
+}
+
+fn clear(folder: &Path) -> Result<()> {
+    while is_mounted(&fs::read_to_string("/proc/self/mountinfo")?, folder) {
+        unmount(folder)?;
+    }
+    Ok(())
 }
 
 fn unmount(folder: &Path) -> Result<()> {

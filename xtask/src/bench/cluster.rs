@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context as _, Result};
 use rustix::process::{Pid, Signal};
 
-use super::stats::Figure;
+use super::{quiet::to_f64, stats::Figure};
 use crate::{
     clock::{self, millis},
     cluster::{
@@ -47,7 +47,7 @@ pub(super) fn run(workspace: &Workspace) -> Result<Vec<Figure>> {
     let agent = agent::build(workspace, agent::Profile::Release)?;
     let place = Place::take(&workspace.target("bench"), false)?;
     let network = Network::Loopback { base: ADDRESS_BASE };
-    let plan = Plan { agent, traefik: None, size: NODES, network, data: Vec::new(), leases: false };
+    let plan = Plan { agent, traefik: None, size: NODES, network, data: Vec::new(), leases: true };
     let mut cluster = Cluster::start(&plan, place)?;
     let measured = measure(workspace, &mut cluster);
     if measured.is_err() {
@@ -217,22 +217,21 @@ fn idle(cluster: &Cluster) -> Result<[Figure; 4]> {
         full.deploy_sleeper(&format!("idle-{number}"), cluster.variable())?;
     }
     rest(REST)?;
-    let pids: Vec<Pid> = cluster.nodes.iter().filter_map(Node::agent_pid).collect();
-    let cpu = |pid: &Pid| procfs::cpu_time(*pid).unwrap_or_default();
-    let before: Vec<Duration> = pids.iter().map(cpu).collect();
+    // An agent is its worker and the worker's parent.
+    let agents: Vec<Vec<Pid>> =
+        cluster.nodes.iter().filter_map(Node::agent_pid).map(procfs::with_children).collect();
+    let cpu = |pids: &Vec<Pid>| -> Duration { pids.iter().filter_map(|pid| procfs::cpu_time(*pid)).sum() };
+    let before: Vec<Duration> = agents.iter().map(cpu).collect();
     let start = clock::now();
     rest(IDLE)?;
     let took = clock::now() - start;
-    let percents: Vec<f64> = pids
+    let percents: Vec<f64> = agents
         .iter()
         .zip(before)
-        .map(|(pid, before)| cpu(pid).saturating_sub(before).as_secs_f64() / took.as_secs_f64() * 100.0)
+        .map(|(pids, before)| cpu(pids).saturating_sub(before).as_secs_f64() / took.as_secs_f64() * 100.0)
         .collect();
-    let megabytes: Vec<f64> = pids
-        .iter()
-        .filter_map(|pid| procfs::resident_kib(*pid))
-        .map(|kib| f64::from(u32::try_from(kib).unwrap_or(u32::MAX)) / 1024.0)
-        .collect();
+    let kib = agents.iter().map(|pids| pids.iter().filter_map(|pid| procfs::resident_kib(*pid)).sum());
+    let megabytes: Vec<f64> = kib.map(|kib: u64| to_f64(kib) / 1024.0).collect();
     let figure =
         |name, unit, samples: &[f64], target| Figure { name, unit, samples: samples.to_vec(), target };
     let (full_cpu, rest_cpu) = percents.split_at(1.min(percents.len()));

@@ -25,6 +25,7 @@ use crate::{
     cluster::Place,
     interrupt,
     leases::{Deed, Ground, History, Pace, Stage, Witness, check, handovers, longest_gap, peace},
+    mounts,
     network::Namespaces,
     tools::{agent, is_root},
     workspace::Workspace,
@@ -34,7 +35,9 @@ use crate::{
 const ADDRESS_BASE: u8 = 30;
 /// Two askers and a commit every tenth of a second through each node.
 const PACE: Pace =
-    Pace { askers: 2, pause: Duration::from_millis(12), commits: Some(Duration::from_millis(100)) };
+    Pace { askers: 2, pause: Duration::from_millis(12), commits: Some((Duration::from_millis(100), 8)) };
+/// The log has room of its own to use up before it needs the disk's: entries as large and as often as that takes.
+const HEAVY: Pace = Pace { commits: Some((Duration::from_millis(10), 4096)), ..PACE };
 /// From the start of the programs to the first holder; a debug build on a machine that compiles beside is slow.
 const FOUND_LIMIT: Duration = Duration::from_secs(60);
 
@@ -84,6 +87,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     // Held before anything is made whose names depend on it.
     let place = Place::take(&folder, false)?;
     sweep_kept(&folder);
+    let disks = workspace.target("chaos-disks");
+    mounts::sweep(&disks);
     let namespaces = match (options.loopback, is_root()) {
         (true, _) => Err("--loopback".to_owned()),
         (false, false) => Err("network namespaces need root".to_owned()),
@@ -98,14 +103,15 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let mut run = Run {
         ground: Ground { agent, nodes, base: ADDRESS_BASE, namespaces: namespaces.ok(), disks: None },
         folder,
-        disks: workspace.target("chaos-disks"),
+        disks,
         keep_going: options.keep_going,
+        stage: None,
         outcomes: Vec::new(),
     };
     let seed = options.seed.unwrap_or_else(|| Dice::new(BootTime::now().0).next() >> 16);
     say!("seed {seed}, {nodes} nodes{}", if run.ground.namespaces.is_some() { " in namespaces" } else { "" });
-    let played = run.play_all(&wanted, seed, options.minutes);
-    let _ = fs::remove_dir_all(&run.disks);
+    let played = run.play_all(&wanted, seed, options.minutes).and(run.end());
+    mounts::sweep(&run.disks);
     run.summary(&left_out);
     played?;
     run.verdict(&left_out)
@@ -150,6 +156,8 @@ struct Run {
     folder: PathBuf,
     disks: PathBuf,
     keep_going: bool,
+    /// A cluster that goes on from one scenario to the next, as long as all is well.
+    stage: Option<Stage>,
     outcomes: Vec<Outcome>,
 }
 
@@ -180,7 +188,7 @@ impl Run {
         }
     }
 
-    fn play(&self, scenario: Scenario, seed: u64) -> Outcome {
+    fn play(&mut self, scenario: Scenario, seed: u64) -> Outcome {
         say!("\n=== {} (seed {seed}) ===", scenario.name());
         let start = clock::now();
         let mut measured = Measured::default();
@@ -216,33 +224,60 @@ impl Run {
         outcome
     }
 
+    /// Ends the cluster that is left.
+    fn end(&mut self) -> Result<()> {
+        self.stage.take().map_or(Ok(()), |mut stage| stage.cluster.end()).context("the end was not clean")
+    }
+
+    /// The cluster for a scenario: the last one's where that serves.
+    fn stage(&mut self, scenario: Scenario) -> Result<Stage> {
+        let small = scenario.need() == Need::SmallDisks;
+        match self.stage.take() {
+            Some(stage) if !small => return Ok(stage),
+            Some(mut stage) => stage.cluster.end().context("the end was not clean")?,
+            None => {}
+        }
+        let disks = small.then(|| self.disks.clone());
+        let place = Place::take(&self.folder, false)?;
+        let stage = Stage::set(&Ground { disks, ..self.ground.clone() }, place)?;
+        let found = peace::wait(&stage.cluster, 0, FOUND_LIMIT, clock::now());
+        match found.context("the nodes did not found a cluster") {
+            Ok(took) => say!("  {} nodes found a cluster after {}", self.ground.nodes, clock::seconds(took)),
+            Err(error) => {
+                let mut stage = stage;
+                stage.cluster.keep_files();
+                return Err(error);
+            }
+        }
+        Ok(stage)
+    }
+
     /// Plays one scenario. What was seen is returned in any case.
     fn on_stage(
-        &self,
+        &mut self,
         scenario: Scenario,
         seed: u64,
         measured: &mut Measured,
     ) -> Result<History, (History, anyhow::Error)> {
         let nothing = |error| (History::default(), error);
-        let place = Place::take(&self.folder, false).map_err(nothing)?;
-        let disks = (scenario.need() == Need::SmallDisks).then(|| self.disks.clone());
-        let ground = Ground { disks, ..self.ground.clone() };
-        let mut stage = Stage::set(&ground, place).map_err(nothing)?;
-        let witness = Witness::start(&stage.cluster.nodes, PACE).map_err(nothing)?;
+        let mut stage = self.stage(scenario).map_err(nothing)?;
+        let pace = if scenario == Scenario::DiskFull { HEAVY } else { PACE };
+        let witness = Witness::start(&stage.cluster.nodes, pace).map_err(nothing)?;
         let done = self.rounds(scenario, seed, &mut stage, &witness, measured);
         // Before the witness ends: an answer of a stopped process is still to come.
         let healed = stage.heal();
-        let past = pasts(&stage);
-        let mut history = witness.finish();
-        for (node, index, deed) in past {
-            history.recorded(&node, index, deed);
+        remember(&stage, &witness);
+        let history = witness.finish();
+        let done = done.and(healed);
+        let good = done.is_ok() && measured.late.is_empty() && check(&history).is_empty();
+        if good && scenario.need() != Need::SmallDisks {
+            self.stage = Some(stage);
+            return Ok(history);
         }
-        let bad = done.is_err() || !measured.late.is_empty() || !check(&history).is_empty();
-        if bad {
+        if !good {
             stage.cluster.keep_files();
         }
-        let ended = stage.cluster.end().context("the end was not clean");
-        match done.and(healed).and(ended) {
+        match done.and(stage.cluster.end().context("the end was not clean")) {
             Ok(()) => Ok(history),
             Err(error) => Err((history, error)),
         }
@@ -256,13 +291,12 @@ impl Run {
         witness: &Witness,
         measured: &mut Measured,
     ) -> Result<()> {
-        let found = peace::wait(&stage.cluster, 0, FOUND_LIMIT, clock::now())?;
-        say!("  {} nodes found a cluster and agree after {}", self.ground.nodes, clock::seconds(found));
         let can_cut = self.ground.namespaces.is_some();
         let rounds = scenario.rounds(self.ground.nodes, can_cut, &mut Dice::new(seed));
         for (number, round) in (1..).zip(&rounds) {
             say!("  round {number} of {}", rounds.len());
             round::play(stage, witness, round, measured)?;
+            remember(stage, witness);
             if !measured.late.is_empty() {
                 break; // what follows would only follow from this
             }
@@ -304,17 +338,15 @@ impl Run {
     }
 }
 
-/// What the nodes remember, as far as they can be asked by now.
-fn pasts(stage: &Stage) -> Vec<(String, u64, Deed)> {
-    let mut pasts = Vec::new();
+/// Adds what the nodes remember to what was seen, as far as they can be asked by now.
+fn remember(stage: &Stage, witness: &Witness) {
     for node in &stage.cluster.nodes {
         for view in node.deeds().unwrap_or_default() {
             let (lease, token, deed) = (view.lease, view.token, view.deed);
             let by = view.node.unwrap_or_default();
-            pasts.push((node.name.clone(), view.index, Deed { lease, token, deed, node: by }));
+            witness.history().recorded(&node.name, view.index, Deed { lease, token, deed, node: by });
         }
     }
-    pasts
 }
 
 #[cfg(test)]

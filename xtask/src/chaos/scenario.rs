@@ -27,14 +27,14 @@ pub(crate) enum Scenario {
     OneWay,
     /// A firewall between the holder's node and the others refuses every connection
     Rejecting,
-    /// The disk under the holder's data is full
-    DiskFull,
     /// kill -9 of every node at once, and all start again
     RestartAll,
     /// SIGTERM to the holder: it lets go before it ends
     Stop,
     /// Several of these at once, on any nodes
     Mix,
+    /// The disk under the holder's data is full
+    DiskFull,
 }
 
 /// What a scenario cannot do without.

@@ -53,10 +53,13 @@ pub(crate) struct LeaseView {
 }
 
 /// `GET /v1/raft`, as far as it is needed.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 pub(crate) struct RaftAnswer {
+    pub(crate) node: String,
     #[serde(default)]
     pub(crate) role: String,
+    #[serde(default)]
+    pub(crate) voters: Vec<String>,
     #[serde(default)]
     pub(crate) commit: u64,
 }

@@ -45,10 +45,11 @@ pub(super) fn text(cluster: &Cluster) -> Result<String> {
     line(format!("  kill -9 {pid}     # the service of {}: it is back within a second", last.name));
     if let Some(pid) = last.agent_pid() {
         line(format!(
-            "  kill -9 {pid}     # its agent: the others drop it, and it is started again after 5 s",
+            "  kill -9 -- -{pid}     # its agent, worker and parent: the others drop it; it is started again after 5 s",
         ));
     }
     line(format!("  {}", first.command("members")));
+    super::leases::guide(cluster)?.into_iter().for_each(&mut line);
     line("\nCtrl-C ends everything.".to_owned());
     Ok(text)
 }

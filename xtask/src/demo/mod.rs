@@ -3,6 +3,7 @@
 //! The agent is built in the dev profile: it is ready sooner, and what the demo shows does not depend on its speed.
 
 mod guide;
+mod leases;
 mod script;
 mod timeline;
 
@@ -19,6 +20,7 @@ use crate::{
     clock,
     cluster::{Care, Cluster, Network, Place, Plan},
     interrupt,
+    leases::peace,
     tools::{agent, traefik},
     workspace::Workspace,
 };
@@ -55,7 +57,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let place = Place::take(&workspace.target("demo"), options.keep)?;
     say!("starting {NODES} agents{}", if traefik.is_some() { " and a Traefik beside each" } else { "" });
     let network = Network::Loopback { base: ADDRESS_BASE };
-    let plan = Plan { agent, traefik, size: NODES, network, data: Vec::new(), leases: false };
+    let plan = Plan { agent, traefik, size: NODES, network, data: Vec::new(), leases: true };
     let mut cluster = Cluster::start(&plan, place)?;
     let shown = if options.script { script::run(&mut cluster) } else { show(&mut cluster) };
     if shown.is_err() {
@@ -93,6 +95,7 @@ fn show(cluster: &mut Cluster) -> Result<()> {
     cluster.wait_for_all("every Traefik has all routes", limit, |node| {
         Ok(!node.has_traefik() || complete(node.traefik_servers()?))
     })?;
+    peace::wait(cluster, 0, limit, clock::now()).context("the nodes do not agree who holds the leases")?;
     say!("{}", guide::text(cluster)?);
     let mut due = BTreeMap::new();
     while !interrupt::asked() {

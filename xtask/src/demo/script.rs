@@ -1,4 +1,5 @@
-//! The demo that runs by itself: a service is killed, then an agent, under load, and nobody may notice.
+//! The demo that runs by itself: a service is killed, an agent, and the holder of the leases, under load, and nobody may
+//! notice.
 
 use std::{
     collections::BTreeSet,
@@ -9,7 +10,7 @@ use std::{
 use anyhow::{Context as _, Result, bail, ensure};
 use rustix::process::{Pid, Signal};
 
-use super::timeline::Timeline;
+use super::{leases, timeline::Timeline};
 use crate::{
     clock,
     cluster::{
@@ -20,7 +21,7 @@ use crate::{
 };
 
 /// Each step must be done within this, on a machine that is busy with other things too.
-const STEP_LIMIT: Duration = Duration::from_secs(30);
+pub(super) const STEP_LIMIT: Duration = Duration::from_secs(30);
 /// Short enough to see a service that is away for a tenth of a second.
 const WATCH_PAUSE: Duration = Duration::from_millis(4);
 const PAUSE: Duration = Duration::from_millis(10);
@@ -41,6 +42,7 @@ pub(super) fn run(cluster: &mut Cluster) -> Result<()> {
         script.steady(START_GRACE)?;
         script.kill_a_service(&watches)?;
         script.kill_an_agent(&watches)?;
+        leases::kill_the_holder(script.timeline, script.cluster)?;
         script.steady(STEADY)
     });
     let samples = script.load.take().map(Load::finish).unwrap_or_default();
@@ -70,6 +72,7 @@ impl Script<'_> {
         let size = cluster.nodes.len();
         let members = |node: &Node| Ok(node.live_members()? == size);
         timeline.step("every agent sees three members", || all(cluster, "three members", members))?;
+        timeline.step("every agent names the same holders of the leases", || leases::agree(cluster))?;
         timeline.step("a service is started on every node", || {
             cluster.deploy_services(Care::Full).map(|()| None)
         })?;

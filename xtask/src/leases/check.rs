@@ -13,8 +13,8 @@ pub(crate) enum Violation {
     TwoHolders { earlier: Tenure, later: Tenure },
     /// A tenure that began later has a token that is not higher.
     TokenNotHigher { earlier: Tenure, later: Tenure },
-    /// After the same entry two nodes know different things of a lease.
-    Disagreement { lease: String, applied: u64, said: String },
+    /// One token was given to two processes: the nodes do not agree.
+    TokenGivenTwice { lease: String, token: u64, said: String },
     /// After a later entry the token of a lease is lower.
     TokenWentBack { lease: String, before: (u64, u64), after: (u64, u64) },
     /// Two nodes remember different deeds of one entry.
@@ -32,7 +32,7 @@ pub(crate) fn check(history: &History) -> Vec<Violation> {
     for of_lease in tenures.chunk_by(|a, b| a.lease == b.lease) {
         judge_tenures(of_lease, &mut violations);
     }
-    judge_records(history, &mut violations);
+    judge_grants(history, &mut violations);
     judge_deeds(history, &mut violations);
     judge_commits(&history.commits, &mut violations);
     violations
@@ -55,32 +55,30 @@ fn judge_tenures(tenures: &[Tenure], violations: &mut Vec<Violation>) {
     }
 }
 
-fn judge_records(history: &History, violations: &mut Vec<Violation>) {
-    let mut highest: Option<(&String, u64, u64)> = None;
-    for ((lease, applied), said) in &history.records {
-        if said.len() > 1 {
-            let said = describe(said.iter().map(|(record, by)| {
-                let holder = record.holder.as_ref().map_or("nobody".to_owned(), ToString::to_string);
-                (format!("{holder} under {}", record.token), by)
-            }));
-            violations.push(Violation::Disagreement { lease: lease.clone(), applied: *applied, said });
-        }
-        let token = said.keys().map(|record| record.token).max().unwrap_or(0);
-        match highest {
-            Some((of, at, high)) if of == lease && token < high => {
-                let (before, after) = ((at, high), (*applied, token));
-                violations.push(Violation::TokenWentBack { lease: lease.clone(), before, after });
-            }
-            _ => highest = Some((lease, *applied, token)),
-        }
+fn judge_grants(history: &History, violations: &mut Vec<Violation>) {
+    for ((lease, token), said) in history.grants.iter().filter(|(_, said)| said.len() > 1) {
+        let said = describe(said.iter().map(|(holder, by)| (holder.to_string(), by)));
+        violations.push(Violation::TokenGivenTwice { lease: lease.clone(), token: *token, said });
     }
 }
 
 fn judge_deeds(history: &History, violations: &mut Vec<Violation>) {
-    for ((index, _), said) in history.deeds.iter().filter(|(_, said)| said.len() > 1) {
-        let said =
-            said.iter().map(|(deed, by)| (format!("{} {} under {}", deed.node, deed.deed, deed.token), by));
-        violations.push(Violation::DifferentPast { index: *index, said: describe(said) });
+    let mut highest: Option<(&String, u64, u64)> = None;
+    for ((lease, index), said) in &history.deeds {
+        let token = said.keys().map(|deed| deed.token).max().unwrap_or(0);
+        if said.len() > 1 {
+            let said = said
+                .iter()
+                .map(|(deed, by)| (format!("{} {} under {}", deed.node, deed.deed, deed.token), by));
+            violations.push(Violation::DifferentPast { index: *index, said: describe(said) });
+        }
+        match highest {
+            Some((of, at, high)) if of == lease && token < high => {
+                let (before, after) = ((at, high), (*index, token));
+                violations.push(Violation::TokenWentBack { lease: lease.clone(), before, after });
+            }
+            _ => highest = Some((lease, *index, token)),
+        }
     }
 }
 
@@ -137,8 +135,8 @@ impl fmt::Display for Violation {
                     tenure(later)
                 )
             }
-            Self::Disagreement { lease, applied, said } => {
-                write!(f, "after entry {applied} the tables differ on `{lease}`: {said}")
+            Self::TokenGivenTwice { lease, token, said } => {
+                write!(f, "token {token} of `{lease}` has two holders in the tables: {said}")
             }
             Self::TokenWentBack { lease, before, after } => write!(
                 f,

@@ -1,5 +1,5 @@
-//! What a run saw of the leases, folded together as it is seen: who acted under which token from when to when, what each
-//! node knew after which entry, and what was committed.
+//! What a run saw of the leases, folded together as it is seen: who acted under which token from when to when, whom each node
+//! held for the holder, what it remembers, and what was committed.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -28,11 +28,10 @@ pub(crate) struct Sighting {
     /// When it judged, on the clock that all processes of this machine share.
     pub(crate) at: BootTime,
     pub(crate) by: Process,
-    /// The last log entry that it had applied.
-    pub(crate) applied: u64,
     pub(crate) lease: String,
     /// Whom its table names.
     pub(crate) holder: Option<Process>,
+    /// The token of the last grant in its table.
     pub(crate) token: u64,
     /// Whether itself may act.
     pub(crate) may_act: bool,
@@ -56,13 +55,6 @@ pub(crate) struct Commit {
     pub(crate) index: u64,
 }
 
-/// What a table says of one lease.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Record {
-    pub(crate) holder: Option<Process>,
-    pub(crate) token: u64,
-}
-
 /// A line of an agent's own record of what was done to a lease.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Deed {
@@ -79,10 +71,10 @@ pub(super) type Said<T> = BTreeMap<T, BTreeSet<String>>;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct History {
     stretches: BTreeMap<(String, u64, Process), (BootTime, BootTime)>,
-    /// What the tables said of a lease after an entry.
-    pub(super) records: BTreeMap<(String, u64), Said<Record>>,
-    /// What the nodes say was done by an entry.
-    pub(super) deeds: BTreeMap<(u64, String), Said<Deed>>,
+    /// Whom the tables named under a token of a lease.
+    pub(super) grants: BTreeMap<(String, u64), Said<Process>>,
+    /// What the nodes say was done to a lease by an entry.
+    pub(super) deeds: BTreeMap<(String, u64), Said<Deed>>,
     pub(super) commits: Vec<Commit>,
     sightings: u64,
 }
@@ -90,14 +82,15 @@ pub(crate) struct History {
 impl History {
     /// Takes in what a process said.
     pub(crate) fn see(&mut self, sighting: Sighting) {
-        let Sighting { at, by, applied, lease, holder, token, may_act } = sighting;
+        let Sighting { at, by, lease, holder, token, may_act } = sighting;
         self.sightings += 1;
         if may_act {
             let stretch = self.stretches.entry((lease.clone(), token, by.clone())).or_insert((at, at));
             *stretch = (stretch.0.min(at), stretch.1.max(at));
         }
-        let said = self.records.entry((lease, applied)).or_default();
-        said.entry(Record { holder, token }).or_default().insert(by.node);
+        if let Some(holder) = holder {
+            self.grants.entry((lease, token)).or_default().entry(holder).or_default().insert(by.node);
+        }
     }
 
     /// Takes in that a value was committed.
@@ -107,7 +100,7 @@ impl History {
 
     /// Takes in what `node` says was done by the entry at `index`.
     pub(crate) fn recorded(&mut self, node: &str, index: u64, deed: Deed) {
-        let said = self.deeds.entry((index, deed.lease.clone())).or_default();
+        let said = self.deeds.entry((deed.lease.clone(), index)).or_default();
         said.entry(deed).or_default().insert(node.to_owned());
     }
 
@@ -143,12 +136,17 @@ impl History {
         stretches.map(|(_, (_, to))| *to).max()
     }
 
-    /// When, after `since`, a process other than `old` first acted under the lease.
-    pub(crate) fn next_holder(&self, lease: &str, old: &Process, since: BootTime) -> Option<BootTime> {
+    /// Which process other than `old` first acted under the lease after `since`, and when.
+    pub(crate) fn next_holder(
+        &self,
+        lease: &str,
+        old: &Process,
+        since: BootTime,
+    ) -> Option<(BootTime, Process)> {
         let tenures = self.stretches.iter();
         tenures
             .filter(|((of, _, process), (from, _))| of == lease && process != old && *from >= since)
-            .map(|(_, (from, _))| *from)
+            .map(|((_, _, process), (from, _))| (*from, process.clone()))
             .min()
     }
 }
@@ -181,7 +179,6 @@ pub(super) mod tests {
             history.see(Sighting {
                 at: BootTime(millis * 1_000_000),
                 by: process(node, "1"),
-                applied: token,
                 lease: "lb".to_owned(),
                 holder: Some(process(node, "1")),
                 token,
@@ -210,7 +207,7 @@ pub(super) mod tests {
         assert_eq!(handovers(&tenures), 1, "a new token of the same process is none");
         assert_eq!(longest_gap(&tenures), Duration::from_millis(90));
         let next = history.next_holder("lb", &process("a", "1"), BootTime(50_000_000));
-        assert_eq!(next, Some(BootTime(130_000_000)));
+        assert_eq!(next, Some((BootTime(130_000_000), process("b", "1"))));
         assert_eq!(history.next_holder("lb", &process("b", "1"), BootTime(50_000_000)), None);
     }
 }

@@ -1,4 +1,4 @@
-//! When trouble is over: every lease is held, and all nodes know by whom.
+//! When trouble is over: every lease is held, all nodes know by whom, and all of them vote.
 
 use std::time::{Duration, Instant};
 
@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use crate::{
     clock,
-    cluster::{Cluster, LeasesAnswer, Node},
+    cluster::{Cluster, LeasesAnswer, Node, leases::RaftAnswer},
 };
 
 /// From the end of the last fault to peace. A paused or killed node has to start, to be heard of, to catch up, and at worst
@@ -57,6 +57,25 @@ fn agree_on(lease: &str, first: &LeasesAnswer, answers: &[LeasesAnswer]) -> Resu
     Ok(())
 }
 
+/// Whether every node votes, as every node sees it; else what is missing. A cluster that was founded a moment ago has one
+/// voter, and cannot lose it.
+fn all_vote(answers: &[RaftAnswer]) -> Result<(), String> {
+    for answer in answers {
+        for other in answers {
+            if !answer.voters.contains(&other.node) {
+                return Err(format!("{} does not vote, as {} sees it", other.node, answer.node));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn look(cluster: &Cluster, committed: u64) -> Result<Result<(), String>> {
+    let leases: Vec<LeasesAnswer> = cluster.nodes.iter().map(Node::leases).collect::<Result<_>>()?;
+    let raft: Vec<RaftAnswer> = cluster.nodes.iter().map(Node::raft).collect::<Result<_>>()?;
+    Ok(agreement(&leases, committed).and_then(|()| all_vote(&raft)))
+}
+
 /// Waits until all nodes of the cluster agree, and says how long that took.
 ///
 /// # Errors
@@ -64,9 +83,7 @@ fn agree_on(lease: &str, first: &LeasesAnswer, answers: &[LeasesAnswer]) -> Resu
 pub(crate) fn wait(cluster: &Cluster, committed: u64, limit: Duration, since: Instant) -> Result<Duration> {
     let mut missing = String::new();
     let peace = clock::wait_for("peace", limit, PAUSE, || {
-        let answers: Result<Vec<LeasesAnswer>> = cluster.nodes.iter().map(Node::leases).collect();
-        let found = answers.map_err(|error| format!("{error:#}"));
-        let found = found.and_then(|answers| agreement(&answers, committed));
+        let found = look(cluster, committed).unwrap_or_else(|error| Err(format!("{error:#}")));
         Ok(found.map_err(|why| missing = why).ok())
     });
     peace.map_err(|error| if missing.is_empty() { error } else { error.context(missing) })?;
@@ -108,6 +125,18 @@ mod tests {
     #[test]
     fn nodes_that_agree_on_a_holder_who_may_act_are_at_peace() {
         assert_eq!(agreement(&peaceful(), 9), Ok(()));
+    }
+
+    #[test]
+    fn a_node_that_does_not_vote_yet_is_no_peace() {
+        let answer = |node: &str, voters: &[&str]| RaftAnswer {
+            node: node.to_owned(),
+            voters: voters.iter().map(|voter| (*voter).to_owned()).collect(),
+            ..RaftAnswer::default()
+        };
+        assert_eq!(all_vote(&[answer("a", &["a", "b"]), answer("b", &["b", "a"])]), Ok(()));
+        let missing = all_vote(&[answer("a", &["a", "b"]), answer("b", &["a"])]);
+        assert_eq!(missing, Err("b does not vote, as b sees it".to_owned()));
     }
 
     #[test]

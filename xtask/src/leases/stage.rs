@@ -172,6 +172,16 @@ impl Stage {
         Ok(())
     }
 
+    /// Ends an agent at once and starts it again, so that its parent has no earlier deaths to be patient about.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub(crate) fn start_over(&mut self, index: usize) -> Result<()> {
+        let node = self.cluster.nodes.get_mut(index).context("there is no such node")?;
+        node.kill_agent();
+        node.start_agent()
+    }
+
     /// Starts agents that ended by themselves, and says which and how.
     ///
     /// # Errors

@@ -33,8 +33,8 @@ pub(crate) struct Pace {
     pub(crate) askers: usize,
     /// From an answer to the next question.
     pub(crate) pause: Duration,
-    /// From one commit through a node to the next; none where this is not said.
-    pub(crate) commits: Option<Duration>,
+    /// From one commit through a node to the next, and its bytes; none where this is not said.
+    pub(crate) commits: Option<(Duration, usize)>,
 }
 
 #[derive(Default)]
@@ -62,9 +62,9 @@ impl Witness {
                 let (shared, client) = (Arc::clone(&witness.shared), node.api(ASK_LIMIT));
                 witness.spawn(move || ask(&shared, client, pace.pause))?;
             }
-            if let Some(pause) = pace.commits {
+            if let Some((pause, bytes)) = pace.commits {
                 let (shared, client) = (Arc::clone(&witness.shared), node.api(COMMIT_LIMIT));
-                witness.spawn(move || commits(&shared, client, pause))?;
+                witness.spawn(move || commits(&shared, client, pause, bytes))?;
             }
         }
         Ok(witness)
@@ -146,7 +146,6 @@ pub(super) fn sightings(answer: &LeasesAnswer) -> impl Iterator<Item = Sighting>
     answer.leases.iter().map(|view| Sighting {
         at: answer.as_of,
         by: Process { node: answer.node.clone(), boot: answer.boot.clone() },
-        applied: answer.applied,
         lease: view.lease.clone(),
         holder: view
             .holder
@@ -157,10 +156,11 @@ pub(super) fn sightings(answer: &LeasesAnswer) -> impl Iterator<Item = Sighting>
     })
 }
 
-fn commits(shared: &Shared, mut client: Client, pause: Duration) {
+fn commits(shared: &Shared, mut client: Client, pause: Duration, bytes: usize) {
+    let value = "x".repeat(bytes);
     while !shared.stop.load(Ordering::SeqCst) {
         let asked = BootTime::now();
-        if let Ok(index) = commit(&mut client, "chaos") {
+        if let Ok(index) = commit(&mut client, &value) {
             lock(&shared.history).committed(Commit { asked, answered: BootTime::now(), index });
         }
         std::thread::sleep(pause);

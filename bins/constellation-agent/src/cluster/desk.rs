@@ -206,8 +206,9 @@ impl Cluster for Desk {
             .collect();
         let kinds = [LeaseKind::LbLeader, LeaseKind::DnsWriter];
         let statuses = kinds.map(|kind| part.handle.status(kind));
-        // The statuses are looked at, and then the clock: what may be acted on now may be acted on at that moment.
-        let held: Vec<LeaseStatus> = statuses.iter().map(|status| status.borrow().clone()).collect();
+        // The clock is read while no status can change. Else a lease that is let go between the two, and taken by another
+        // node within that time, would look as if both had it.
+        let held: Vec<watch::Ref<'_, LeaseStatus>> = statuses.iter().map(watch::Receiver::borrow).collect();
         let now = part.handle.now();
         leases.as_of_boottime_ns = u64::try_from(now.0.since_start().as_nanos()).unwrap_or(u64::MAX);
         leases.leases = kinds

@@ -151,7 +151,7 @@ impl<'a> Hands<'a> {
             Deed::Blow(blow) => self.stage.strike(index, blow, worker)?,
             Deed::Cordon => self.stage.cluster.nodes[index].cordon(true)?,
         }
-        let heir = clock::wait_for("another holder", HEIR_LIMIT, PAUSE, || {
+        let (heir, _) = clock::wait_for("another holder", HEIR_LIMIT, PAUSE, || {
             Ok(self.witness.history().next_holder(&view.lease, &old, at))
         })?;
         // A while longer, so that an old one that still acts would be seen.
@@ -159,6 +159,7 @@ impl<'a> Hands<'a> {
         let last = self.witness.history().last_acted(&view.lease, &old).unwrap_or(at);
         ensure!(last < heir, "{old} still acted when another one did: this is a violation, not a figure");
         match deed {
+            Deed::Blow(Blow::KillWorker) => self.stage.start_over(index)?,
             Deed::Blow(_) => self.stage.heal()?,
             Deed::Cordon => self.stage.cluster.nodes[index].cordon(false)?,
         }
@@ -179,6 +180,9 @@ impl<'a> Hands<'a> {
         let committed = first::success(&survivors, |socket| {
             commit(&mut Client::new(Address::Unix(socket.clone()), "agent", TRY_LIMIT), "x").is_ok()
         })?;
+        if blow == Blow::KillWorker {
+            self.stage.start_over(index)?;
+        }
         self.stage.heal()?;
         Ok(committed.since(at))
     }
