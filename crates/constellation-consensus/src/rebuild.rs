@@ -123,7 +123,7 @@ mod tests {
         let table = MemberTable::founded_by(RaftId(1), name("a"), address());
         let born = birth(&[RaftId(1)], &ClusterMachine::founded(table));
         let admit = ClusterCommand::Member(MemberCommand::Admit {
-            key: AdmissionKey::SharedKey,
+            key: AdmissionKey::SharedKey { founders: 9 },
             node: name("b"),
             address: address(),
             request: [1; 32],

@@ -108,7 +108,9 @@ impl Admission for Doorkeeper {
         }
         let key = match request.proof {
             JoinProof::Secret(secret) => AdmissionKey::Secret(secret),
-            JoinProof::SharedKey => AdmissionKey::SharedKey,
+            JoinProof::SharedKey => {
+                AdmissionKey::SharedKey { founders: u16::try_from(self.founders).unwrap_or(u16::MAX) }
+            }
         };
         let command = MemberCommand::Admit {
             key,
@@ -126,6 +128,7 @@ impl Admission for Doorkeeper {
                     MemberRefusal::UsedSecret(_) => RefusalKind::SecretUsed,
                     MemberRefusal::Expired => RefusalKind::SecretExpired,
                     MemberRefusal::NameTaken(_) => RefusalKind::NameTaken,
+                    MemberRefusal::FoundingClosed(_) => RefusalKind::FoundingClosed,
                     _ => RefusalKind::Other,
                 };
                 return refuse(kind, refusal.to_string());
@@ -164,11 +167,14 @@ impl Admission for Doorkeeper {
     }
 
     fn founding_keys(&self) -> Vec<FoundingKey> {
-        let open = self
-            .handle
-            .borrow()
-            .as_ref()
-            .is_some_and(|handle| handle.roster().borrow().members().count() < self.founders);
+        // Also when they are complete: the last one may ask again, because its answer was lost, and the table knows it again.
+        let founders = u64::try_from(self.founders).unwrap_or(u64::MAX);
+        let open = founders > 0
+            && self
+                .handle
+                .borrow()
+                .as_ref()
+                .is_some_and(|handle| handle.roster().borrow().ever() <= founders);
         if !open {
             return Vec::new();
         }

@@ -88,7 +88,7 @@ mod tests {
         let (me, other) = (RaftId(1), RaftId(2));
         let mut table = MemberTable::founded_by(me, "a".parse().unwrap(), "192.0.2.1:8300".parse().unwrap());
         let admit = constellation_consensus::member::MemberCommand::Admit {
-            key: constellation_consensus::member::AdmissionKey::SharedKey,
+            key: constellation_consensus::member::AdmissionKey::SharedKey { founders: 9 },
             node: "b".parse().unwrap(),
             address: "192.0.2.2:8300".parse().unwrap(),
             request: [2; 32],

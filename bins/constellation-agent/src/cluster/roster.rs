@@ -116,7 +116,7 @@ mod tests {
         let mut table = MemberTable::founded_by(RaftId(1), node("a"), "192.0.2.1:8300".parse().unwrap());
         for (index, name) in [(2, "b"), (3, "c")] {
             let admit = MemberCommand::Admit {
-                key: constellation_consensus::member::AdmissionKey::SharedKey,
+                key: constellation_consensus::member::AdmissionKey::SharedKey { founders: 9 },
                 node: node(name),
                 address: format!("192.0.2.{index}:8300").parse().unwrap(),
                 request: [u8::try_from(index).unwrap(); 32],

@@ -66,6 +66,9 @@ struct AdmitBytes {
     at: u64,
     #[prost(uint64, tag = "6")]
     replaces: u64,
+    /// How many found the cluster by a shared key.
+    #[prost(uint32, tag = "7")]
+    founders: u32,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -90,6 +93,8 @@ struct TableBytes {
     offers: Vec<OfferBytes>,
     #[prost(uint32, tag = "4")]
     pace: u32,
+    #[prost(uint64, tag = "5")]
+    ever: u64,
 }
 
 fn malformed(why: impl Into<String>) -> Malformed {
@@ -148,7 +153,11 @@ impl MemberCommand {
             Self::Admit { key, node, address, request, at, replaces } => Verb::Admit(AdmitBytes {
                 secret: match key {
                     AdmissionKey::Secret(secret) => secret.0.to_vec(),
-                    AdmissionKey::SharedKey => vec![],
+                    AdmissionKey::SharedKey { .. } => vec![],
+                },
+                founders: match key {
+                    AdmissionKey::Secret(_) => 0,
+                    AdmissionKey::SharedKey { founders } => u32::from(*founders),
                 },
                 node: node.to_string(),
                 address: address.to_string(),
@@ -178,7 +187,10 @@ impl MemberCommand {
             }),
             Verb::Admit(admit) => Ok(Self::Admit {
                 key: if admit.secret.is_empty() {
-                    AdmissionKey::SharedKey
+                    let founders = u16::try_from(admit.founders);
+                    AdmissionKey::SharedKey {
+                        founders: founders.map_err(|_| malformed("too many founders"))?,
+                    }
                 } else {
                     AdmissionKey::Secret(JoinSecretDigest(hash(admit.secret)?))
                 },
@@ -220,6 +232,7 @@ impl MemberTable {
             removed: self.removed.iter().map(|id| id.0).collect(),
             offers: offers.collect(),
             pace: pace_number(self.pace),
+            ever: self.ever,
         };
         bytes.encode_to_vec()
     }
@@ -233,7 +246,7 @@ impl MemberTable {
         {
             return Err(malformed("there are more than there may be"));
         }
-        let mut table = Self { pace: pace(bytes.pace)?, ..Self::new() };
+        let mut table = Self { pace: pace(bytes.pace)?, ever: bytes.ever, ..Self::new() };
         for member in bytes.members {
             let known = Member {
                 node: node(&member.node)?,
@@ -277,7 +290,10 @@ mod tests {
 
     fn command() -> impl Strategy<Value = MemberCommand> {
         let secret = any::<[u8; 32]>().prop_map(JoinSecretDigest);
-        let key = prop_oneof![secret.clone().prop_map(AdmissionKey::Secret), Just(AdmissionKey::SharedKey)];
+        let key = prop_oneof![
+            secret.clone().prop_map(AdmissionKey::Secret),
+            any::<u16>().prop_map(|founders| AdmissionKey::SharedKey { founders })
+        ];
         prop_oneof![
             (secret, any::<u64>(), name(), any::<bool>()).prop_map(|(secret, expires, by, authority)| {
                 MemberCommand::Offer { secret, expires: WallTime(expires), by, authority }

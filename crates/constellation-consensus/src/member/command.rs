@@ -13,7 +13,10 @@ pub enum AdmissionKey {
     /// A join token's secret, which counts once.
     Secret(JoinSecretDigest),
     /// The key that the nodes of a founding cluster share. Whoever proposes has checked it.
-    SharedKey,
+    SharedKey {
+        /// How many found it in all. Once so many were members the key opens nothing any more, also after one is removed.
+        founders: u16,
+    },
 }
 
 /// A change of the table.
@@ -92,6 +95,11 @@ pub enum MemberRefusal {
     /// The token is too old.
     #[error("the join token has expired: make another with `constellation-agent token` on a member")]
     Expired,
+    /// The nodes that found the cluster by their key are complete.
+    #[error(
+        "the {0} nodes that founded the cluster are complete: join with a token of `constellation-agent token`"
+    )]
+    FoundingClosed(u16),
     /// A member has this name.
     #[error("the cluster has a member `{0}` already: give this node another name, or remove that one first")]
     NameTaken(NodeName),

@@ -54,6 +54,8 @@ pub struct MemberTable {
     pub(super) removed: VecDeque<RaftId>,
     pub(super) offers: BTreeMap<JoinSecretDigest, Offer>,
     pub(super) pace: Option<Profile>,
+    /// How many were ever let in, the founder included.
+    pub(super) ever: u64,
 }
 
 impl MemberTable {
@@ -65,7 +67,7 @@ impl MemberTable {
     /// The table of a cluster that one node founds.
     pub fn founded_by(id: RaftId, node: NodeName, address: SocketAddr) -> Self {
         let member = Member { node, address, request: [0; 32] };
-        Self { members: [(id, member)].into(), ..Self::default() }
+        Self { members: [(id, member)].into(), ever: 1, ..Self::default() }
     }
 
     /// The members, by id.
@@ -81,6 +83,11 @@ impl MemberTable {
     /// The member of a name.
     pub fn named(&self, node: &NodeName) -> Option<RaftId> {
         self.members.iter().find(|(_, member)| member.node == *node).map(|(id, _)| *id)
+    }
+
+    /// How many nodes were ever let in, the founder included.
+    pub fn ever(&self) -> u64 {
+        self.ever
     }
 
     /// Raft's pace, where it was found to need another than the cluster was founded with.
@@ -177,6 +184,11 @@ impl MemberTable {
         {
             return MemberOutcome::Admitted(id);
         }
+        if let AdmissionKey::SharedKey { founders } = key
+            && self.ever >= u64::from(*founders)
+        {
+            return refused(MemberRefusal::FoundingClosed(*founders));
+        }
         if let AdmissionKey::Secret(secret) = key {
             match self.offers.get(secret) {
                 None => return refused(MemberRefusal::UnknownSecret),
@@ -200,6 +212,7 @@ impl MemberTable {
             None => {}
         }
         let id = RaftId(index);
+        self.ever += 1;
         if let AdmissionKey::Secret(secret) = key
             && let Some(offer) = self.offers.get_mut(secret)
         {
@@ -307,6 +320,25 @@ mod tests {
         assert_eq!(table.apply(9, &again), MemberOutcome::Admitted(RaftId(9)));
         assert_eq!(table.removed().collect::<Vec<_>>(), [RaftId(5)]);
         assert_eq!(table.member(RaftId(5)), None);
+    }
+
+    #[test]
+    fn founders_come_by_their_key_until_they_are_complete_and_never_again() {
+        let mut table = MemberTable::founded_by(RaftId(1), node("a"), address(1));
+        let by_key = |name: &str, request: u8| MemberCommand::Admit {
+            key: AdmissionKey::SharedKey { founders: 2 },
+            node: node(name),
+            address: address(2),
+            request: [request; 32],
+            at: WallTime(0),
+            replaces: None,
+        };
+        assert_eq!(table.apply(5, &by_key("b", 1)), MemberOutcome::Admitted(RaftId(5)));
+        assert_eq!(table.apply(6, &by_key("b", 1)), MemberOutcome::Admitted(RaftId(5)), "asked again");
+        let closed = MemberOutcome::Refused(MemberRefusal::FoundingClosed(2));
+        assert_eq!(table.apply(7, &by_key("c", 2)), closed);
+        table.apply(8, &MemberCommand::Remove { id: RaftId(5) });
+        assert_eq!(table.apply(9, &by_key("c", 2)), closed, "a removal opens nothing");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! The library brings its messages as protobuf 2 types, whose parser has no limit on recursion (RUSTSEC-2024-0437).
 //! What comes from a socket or from a disk is therefore read by `prost` into these types, field for field with the same
-//! numbers, and only then becomes the library's ([`super::convert`]); the old parser never sees a foreign byte.
+//! numbers, and only then becomes the library's (`convert`, beside this); the old parser never sees a foreign byte.
 
 use std::fmt;
 
