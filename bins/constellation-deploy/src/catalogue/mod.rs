@@ -4,6 +4,7 @@
 //! wrong, a service here is right instead, and says so beside its definition: see [`Difference`].
 
 pub mod common;
+mod core;
 mod entry;
 mod house;
 mod page;
@@ -19,7 +20,7 @@ use constellation_services::prelude::*;
 
 /// Every stack of the catalogue under this configuration, with what it does otherwise than the reference.
 pub fn chapters(cfg: &Config) -> Vec<Chapter> {
-    vec![wordpress::chapter(cfg)]
+    vec![core::chapter(cfg), wordpress::chapter(cfg)]
 }
 
 /// Every stack of the catalogue under this configuration.

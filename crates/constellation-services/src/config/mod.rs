@@ -10,6 +10,7 @@ mod var;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
 };
@@ -249,6 +250,11 @@ impl Config {
     /// A variable that is a port.
     pub fn port(&self, name: &str, default: u16) -> u16 {
         self.parsed(name, default, "a port from 1 to 65535", |port| *port != 0)
+    }
+
+    /// A variable that is an IP address.
+    pub fn address(&self, name: &str, default: IpAddr) -> IpAddr {
+        self.parsed(name, default, "an IP address", |_| true)
     }
 
     /// A variable that is a whole number.

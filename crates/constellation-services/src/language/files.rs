@@ -141,9 +141,12 @@ impl HostPath {
         &self.path
     }
 
-    /// Something below it.
+    /// Something below it; itself where nothing is said.
     #[must_use]
     pub fn join(&self, below: &str) -> Self {
+        if below.is_empty() {
+            return self.clone();
+        }
         Self { path: format!("{}/{}", self.path.trim_end_matches('/'), below), ours: self.ours }
     }
 }

@@ -1,0 +1,1 @@
+// Your own script: see https://gethomepage.dev/configs/custom-css-js/
