@@ -83,3 +83,26 @@ pub fn env_from_secrets<'a>(
     let script = format!("{exports}exec {program}");
     move |service| service.entrypoint(["/bin/sh".to_owned(), "-c".to_owned(), script])
 }
+
+/// Asks for a page with the image's `wget`, every half minute, as most of the reference's health tests do.
+pub fn answers(port: u16, path: &str) -> Health {
+    Health::shell(format!("wget --no-verbose --tries=1 --spider http://127.0.0.1:{port}{path} || exit 1"))
+        .every(secs(30))
+        .timeout(secs(10))
+        .retries(3)
+}
+
+/// Where the shared Redis is.
+pub fn redis_host(cfg: &Config) -> Var {
+    cfg.var("REDIS_HOSTNAME", "redis")
+}
+
+/// Where it listens.
+pub fn redis_port(cfg: &Config) -> u16 {
+    cfg.port("REDIS_PORT", 6379)
+}
+
+/// Its address, with `{}` for the password: see [`FromFiles::address`](super::FromFiles::address).
+pub fn redis_address(cfg: &Config) -> String {
+    format!("redis://:{{}}@{}:{}", redis_host(cfg), redis_port(cfg))
+}

@@ -90,6 +90,13 @@ impl Chapter {
         self
     }
 
+    /// A network that it brings along.
+    #[must_use]
+    pub fn network(mut self, network: Network) -> Self {
+        self.stack = self.stack.network(network);
+        self
+    }
+
     /// The stack, as `validate`, `render` and the tool take it.
     pub fn stack(&self) -> &Stack {
         &self.stack

@@ -5,22 +5,27 @@
 
 pub mod common;
 mod core;
+mod elfhosted;
 mod entry;
 mod house;
+mod metrics;
 mod page;
+mod rclone;
+mod variables;
 mod wordpress;
 
 pub use self::{
     entry::{Chapter, Difference, Differs, Entry},
     house::EVERYWHERE,
     page::markdown,
+    variables::{FromFiles, from_files},
 };
 
 use constellation_services::prelude::*;
 
 /// Every stack of the catalogue under this configuration, with what it does otherwise than the reference.
 pub fn chapters(cfg: &Config) -> Vec<Chapter> {
-    vec![core::chapter(cfg), wordpress::chapter(cfg)]
+    vec![core::chapter(cfg), elfhosted::chapter(cfg), metrics::chapter(cfg), wordpress::chapter(cfg)]
 }
 
 /// Every stack of the catalogue under this configuration.

@@ -2,6 +2,7 @@
 
 use constellation_services::prelude::*;
 
+use super::DATA;
 use crate::catalogue::{
     Differs, Entry,
     common::{REDIS_PASSWORD, service, versioned},
@@ -33,7 +34,7 @@ pub(super) fn redis(cfg: &Config) -> Entry {
         .command(["sh".to_owned(), "-c".to_owned(), redis_command(port)])
         .volume(bind(cfg.volume("redis")).at("/data"))
         .publish(localhost(port))
-        .network(BACKEND)
+        .networks([BACKEND, DATA])
         .route(Route::tcp(port).sni(cfg.host("redis")).tls())
         .health(Health::shell(ping).every(secs(10)).timeout(secs(5)))
         // For a load balancer that joins the nodes' servers on layer 4.
@@ -73,7 +74,7 @@ pub(super) fn mongodb(cfg: &Config) -> Entry {
         .env("MONGO_INITDB_ROOT_USERNAME", cfg.var("MONGODB_ROOT_USERNAME", "root"))
         .secret(secret("mongodb-root-password.txt").env_file("MONGO_INITDB_ROOT_PASSWORD_FILE"))
         .volume(bind(cfg.volume("mongodb/data")).at("/data/db"))
-        .network(BACKEND)
+        .networks([BACKEND, DATA])
         .route(Route::tcp(27017).sni(cfg.host("mongodb")).tls())
         .health(
             Health::shell(

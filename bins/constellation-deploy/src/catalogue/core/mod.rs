@@ -10,8 +10,13 @@ use constellation_services::prelude::*;
 
 use super::Chapter;
 
+/// Databases and what uses them, without a way out.
+pub(super) const DATA: &str = "data";
+
 pub(super) fn chapter(cfg: &Config) -> Chapter {
     Chapter::new("core", "databases, access to the engine, and the pages that everybody sees")
+        // For services that leave through WARP only, and so may not be on `backend`.
+        .network(Network::new(DATA).internal())
         .service(engine::dockerproxy_ro(cfg))
         .service(engine::dockerproxy_rw(cfg))
         .service(data::redis(cfg))
