@@ -106,3 +106,11 @@ pub fn redis_port(cfg: &Config) -> u16 {
 pub fn redis_address(cfg: &Config) -> String {
     format!("redis://:{{}}@{}:{}", redis_host(cfg), redis_port(cfg))
 }
+
+/// `<node>.<domain>`, and the domain alone where the node has no name.
+pub fn node_domain(cfg: &Config) -> String {
+    match cfg.node() {
+        "" => cfg.domain().to_owned(),
+        node => format!("{node}.{}", cfg.domain()),
+    }
+}

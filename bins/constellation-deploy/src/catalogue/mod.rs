@@ -3,14 +3,17 @@
 //! Its facts (images, ports, variables, volumes, labels, health tests) come from a reference collection. Where that was
 //! wrong, a service here is right instead, and says so beside its definition: see [`Difference`].
 
+mod authentik;
 pub mod common;
 mod core;
 mod elfhosted;
 mod entry;
+mod headscale;
 mod house;
 mod metrics;
 mod page;
 mod rclone;
+mod unsend;
 mod variables;
 mod wordpress;
 
@@ -25,7 +28,15 @@ use constellation_services::prelude::*;
 
 /// Every stack of the catalogue under this configuration, with what it does otherwise than the reference.
 pub fn chapters(cfg: &Config) -> Vec<Chapter> {
-    vec![core::chapter(cfg), elfhosted::chapter(cfg), metrics::chapter(cfg), wordpress::chapter(cfg)]
+    vec![
+        core::chapter(cfg),
+        authentik::chapter(cfg),
+        elfhosted::chapter(cfg),
+        headscale::chapter(cfg),
+        metrics::chapter(cfg),
+        unsend::chapter(cfg),
+        wordpress::chapter(cfg),
+    ]
 }
 
 /// Every stack of the catalogue under this configuration.

@@ -4,7 +4,7 @@ use constellation_services::prelude::*;
 
 use super::{
     Chapter, Differs, Entry,
-    common::{gzip, service, versioned},
+    common::{gzip, node_domain, service, versioned},
 };
 
 pub(super) fn chapter(cfg: &Config) -> Chapter {
@@ -42,7 +42,7 @@ fn mariadb(cfg: &Config) -> Entry {
 
 fn wordpress(cfg: &Config) -> Entry {
     let uptime = Uptime::http()
-        .name(cfg.var("WORDPRESS_FQDN", format!("wordpress.{}.{}", cfg.node(), cfg.domain())).as_str())
+        .name(cfg.var("WORDPRESS_FQDN", format!("wordpress.{}", node_domain(cfg))).as_str())
         .url(cfg.var("WORDPRESS_URL", format!("https://{}", cfg.fqdn("wordpress"))).as_str())
         .every(secs(10));
     service("wordpress", versioned(cfg, "docker.io/wordpress", "WORDPRESS_TAG", "6.8"))

@@ -4,14 +4,10 @@ use constellation_services::prelude::*;
 
 use crate::catalogue::{
     Differs, Entry,
-    common::{NGINX_AUTH, env_from_secrets, runs_as_operator, service, time_zone, versioned},
+    common::{NGINX_AUTH, env_from_secrets, node_domain, runs_as_operator, service, time_zone, versioned},
 };
 
 pub(super) fn bolabaden_nextjs(cfg: &Config) -> Entry {
-    let node = match cfg.node() {
-        "" => cfg.domain().to_owned(),
-        node => format!("{node}.{}", cfg.domain()),
-    };
     Service::new(
         "bolabaden-nextjs",
         versioned(cfg, "docker.io/bolabaden/bolabaden-nextjs", "BOLABADEN_NEXTJS_TAG", "latest"),
@@ -33,7 +29,7 @@ pub(super) fn bolabaden_nextjs(cfg: &Config) -> Entry {
             .timeout(secs(10))
             .start_period(secs(30)),
     )
-    .uptime(Uptime::http().name(node).every(secs(30)))
+    .uptime(Uptime::http().name(node_domain(cfg)).every(secs(30)))
     .engine_caps()
     .into()
 }

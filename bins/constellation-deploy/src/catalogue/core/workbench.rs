@@ -4,12 +4,11 @@ use constellation_services::prelude::*;
 
 use crate::catalogue::{
     Differs, Entry,
-    common::{NGINX_AUTH, docker_socket, runs_as_operator, service, time_zone, versioned},
+    common::{NGINX_AUTH, docker_socket, node_domain, runs_as_operator, service, time_zone, versioned},
 };
 
 pub(super) fn code_server(cfg: &Config) -> Entry {
     let workspace = cfg.var("CODESERVER_DEFAULT_WORKSPACE", "/workspace");
-    let node = if cfg.node().is_empty() { String::new() } else { format!("{}.", cfg.node()) };
     let sudo = cfg.optional("CODESERVER_SUDO_PASSWORD_HASH");
     let service = service(
         "code-server",
@@ -17,7 +16,7 @@ pub(super) fn code_server(cfg: &Config) -> Entry {
     )
     .about("VS Code in the browser")
     .env("DEFAULT_WORKSPACE", &workspace)
-    .env("PWA_APPNAME", format!("code-server.{node}{}", cfg.domain()))
+    .env("PWA_APPNAME", format!("code-server.{}", node_domain(cfg)))
     .env("TZ", time_zone(cfg))
     .envs(cfg.optional("CODESERVER_HASHED_PASSWORD").map(|hash| ("HASHED_PASSWORD", hash)))
     .with(runs_as_operator(cfg))
