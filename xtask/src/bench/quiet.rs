@@ -29,10 +29,8 @@ impl Others {
 
     /// The cores that others used since then, on average.
     pub(super) fn cores(&self) -> f64 {
-        let now = others();
-        let used =
-            |(pid, ticks): (&i32, &u64)| ticks.saturating_sub(self.ticks.get(pid).copied().unwrap_or(0));
-        let ticks: u64 = now.iter().map(used).sum();
+        // Sums, because what a process has used goes to its parent when it ends.
+        let ticks = others().values().sum::<u64>().saturating_sub(self.ticks.values().sum());
         let per_second = rustix::param::clock_ticks_per_second();
         let seconds = (clock::now() - self.since).as_secs_f64() * to_f64(per_second);
         if seconds > 0.0 { to_f64(ticks) / seconds } else { 0.0 }

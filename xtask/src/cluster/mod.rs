@@ -11,6 +11,7 @@ mod place;
 mod watch;
 
 use std::{
+    cell::Cell,
     fs::OpenOptions,
     io::Write as _,
     os::unix::fs::OpenOptionsExt as _,
@@ -66,6 +67,8 @@ pub(crate) struct Plan {
 pub(crate) struct Cluster {
     pub(crate) nodes: Vec<Node>,
     place: Place,
+    /// Whether nodes have services that must be removed in the end.
+    serves: Cell<bool>,
     over: bool,
 }
 
@@ -85,7 +88,7 @@ impl Cluster {
         file.and_then(|mut file| file.write_all(secret.as_bytes()))
             .with_context(|| format!("could not write {}", key.display()))?;
 
-        let mut cluster = Self { nodes: Vec::new(), place, over: false };
+        let mut cluster = Self { nodes: Vec::new(), place, serves: Cell::new(false), over: false };
         for number in 1..=plan.size {
             let node = Node::new(number, plan, &key, &cluster.place)?;
             node.check_ports()?;
@@ -108,6 +111,7 @@ impl Cluster {
     /// # Errors
     /// When an agent refuses it.
     pub(crate) fn deploy_services(&self, care: Care) -> Result<()> {
+        self.serves.set(true);
         self.nodes.iter().try_for_each(|node| node.deploy(self.place.variable(), care))
     }
 
@@ -129,7 +133,8 @@ impl Cluster {
         let mut unruly = Vec::new();
         for node in &mut self.nodes {
             // An agent that is down cannot remove its service; the sweep below does.
-            if node.agent_runs()
+            if self.serves.get()
+                && node.agent_runs()
                 && let Err(error) = node.remove_services()
             {
                 unruly.push(format!("{error:#}"));

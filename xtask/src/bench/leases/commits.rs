@@ -6,6 +6,7 @@ use super::{
     etcd::Etcd,
     figures::Figure,
     h2load::{H2load, Load, Target},
+    idle,
 };
 use crate::{cluster::Node, leases::Stage, workspace::Workspace};
 
@@ -57,6 +58,8 @@ pub(super) fn measure(workspace: &Workspace, stage: &Stage, etcd: Option<&Etcd>)
         });
         figures.push(Figure { name, unit: "1/s", ours: ours.rates, etcd: theirs.rates, target: rate });
     }
+    let made: u32 = SHAPES.iter().map(|(_, requests)| requests * u32::try_from(ROUNDS).unwrap_or(0)).sum();
+    figures.push(idle::disk(stage, etcd, &format!("after {made} commits")));
     Ok(figures)
 }
 

@@ -1,6 +1,6 @@
-//! What nodes cost that do nothing.
+//! What nodes cost that do nothing, and what they keep.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use anyhow::{Context as _, Result};
 use rustix::process::Pid;
@@ -12,6 +12,16 @@ use super::{
 use crate::{bench::quiet::to_f64, clock, cluster::Node, leases::Stage, procfs};
 
 const IDLE: Duration = Duration::from_secs(30);
+
+/// What log and snapshots take of the disk by now.
+pub(super) fn disk(stage: &Stage, etcd: Option<&Etcd>, when: &str) -> Figure {
+    let megabytes = |folder: &Path| to_f64(bytes_below(folder) / 1024) / 1024.0;
+    let ours = stage.cluster.nodes.iter().map(|node| megabytes(&node.data().join("raft"))).collect();
+    let folders = etcd.map(Etcd::folders).unwrap_or_default();
+    let theirs = folders.iter().map(|folder| megabytes(folder)).collect();
+    let name = format!("log and snapshots on disk, {when}");
+    Figure { name, unit: "MiB", ours, etcd: theirs, target: "bounded" }
+}
 
 /// Measures both at the same time: each is idle beside the other.
 ///
@@ -37,19 +47,11 @@ pub(super) fn measure(stage: &Stage, etcd: Option<&Etcd>) -> Result<Vec<Figure>>
         let kib = groups.iter().map(|pids| pids.iter().filter_map(|pid| procfs::resident_kib(*pid)).sum());
         kib.map(|kib: u64| to_f64(kib) / 1024.0).collect()
     };
-    let disk = |bytes: u64| to_f64(bytes / 1024) / 1024.0;
-    let mut logs = Vec::new();
-    for node in &stage.cluster.nodes {
-        logs.push(disk(bytes_below(&node.data().join("raft"))));
-    }
-    let their_logs = etcd.map(Etcd::folders).unwrap_or_default();
-    let their_logs = their_logs.iter().map(|folder| disk(bytes_below(folder))).collect();
     let parts = ours.iter().map(Vec::len).min().context("there are no agents")?;
     let name = |what: &str| format!("idle voter ({parts} processes): {what}");
     let figure = |what, unit, ours, etcd, target| Figure { name: name(what), unit, ours, etcd, target };
     Ok(vec![
         figure("CPU", "% of a core", percent(&ours, &our_before), percent(&theirs, &their_before), "< 1"),
         figure("memory", "MiB", memory(&ours), memory(&theirs), "< 35"),
-        figure("log and snapshots on disk", "MiB", logs, their_logs, "bounded"),
     ])
 }
