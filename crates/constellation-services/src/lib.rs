@@ -32,6 +32,7 @@
 //! ```
 
 mod config;
+mod import;
 mod index;
 pub mod language;
 mod lint;
@@ -42,6 +43,7 @@ mod validate;
 
 pub use self::{
     config::{Config, ConfigError, Lookup, Origin, Var},
+    import::{ImportError, ImportOptions, Imported, Note, import},
     lint::{Finding, Lint, Severity, lint},
     problem::{Problem, Problems},
     render::{
