@@ -8,8 +8,10 @@ pub mod common;
 mod core;
 mod elfhosted;
 mod entry;
+mod firecrawl;
 mod headscale;
 mod house;
+mod llm;
 mod metrics;
 mod page;
 mod rclone;
@@ -32,7 +34,9 @@ pub fn chapters(cfg: &Config) -> Vec<Chapter> {
         core::chapter(cfg),
         authentik::chapter(cfg),
         elfhosted::chapter(cfg),
+        firecrawl::chapter(cfg),
         headscale::chapter(cfg),
+        llm::chapter(cfg),
         metrics::chapter(cfg),
         unsend::chapter(cfg),
         wordpress::chapter(cfg),

@@ -204,5 +204,6 @@ fn rights(reader: &Reader<'_>, sheet: &mut Sheet) {
     }
     let millis = resource("cpus").map(|text| text.parse::<f64>().unwrap() * 1000.0);
     sheet.say_if("resources.cpus", millis.map(|millis| format!("{millis:.0} m")));
-    sheet.say_if("resources.nofile", resource("nofile"));
+    // The reference has the same number twice.
+    sheet.say_if("resources.nofile", resource("nofile/soft").or_else(|| resource("nofile/hard")));
 }
