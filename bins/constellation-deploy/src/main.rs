@@ -1,3 +1,7 @@
 //! `constellation-deploy`: the catalogue, and the tool on it.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    constellation_services::cli(constellation_deploy::catalogue::stacks)
+}

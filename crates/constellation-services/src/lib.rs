@@ -31,25 +31,42 @@
 //! assert_eq!(validate(&[blog(&cfg)], &cfg), []);
 //! ```
 
+mod apply;
+mod cli;
 mod config;
+mod host;
 mod import;
 mod index;
 pub mod language;
 mod lint;
+mod material;
 mod place;
+mod plan;
 mod problem;
+mod registry;
 mod render;
+mod store;
+mod survey;
 mod validate;
 
 pub use self::{
+    apply::{Applied, Apply, ApplyError, Fetch, Happening, Nobody, ServiceResult, Watcher, fetch_images},
+    cli::{cli, run_with},
     config::{Config, ConfigError, Lookup, Origin, Var},
+    host::{Host, Progress},
     import::{ImportError, ImportOptions, Imported, Note, import},
     lint::{Finding, Lint, Severity, lint},
+    material::{MaterialError, look as look_at_files},
+    plan::{
+        Actual, Deed, FieldChange, Found, NetworkStep, Paint, Plan, PlanOptions, Role, ServiceStep, plan,
+    },
     problem::{Problem, Problems},
     render::{
         DEFINITION_LABEL, Desired, FileToWrite, FolderToMake, NETWORK_LABEL, Rendered, RenderedNetwork,
         SERVICE_LABEL, STACK_LABEL, SecretGenerations, SecretToCopy, VolumeToMake, Why, render,
     },
+    store::{Adopted, DeployLock, Entry, LockError, Outcome, Run, Store, StoreError, StoredService},
+    survey::{SurveyError, survey},
     validate::validate,
 };
 

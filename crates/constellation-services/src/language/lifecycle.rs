@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What must be true of another service before this one starts.
 ///
@@ -10,7 +10,7 @@ use serde::Serialize;
 /// use constellation_services::prelude::*;
 /// let web = Service::new("web", "web:1.0").depends_on("db", Healthy).depends_on("migrate", Completed);
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Condition {
     /// Its main process runs.
@@ -74,7 +74,7 @@ pub fn replicas(count: u16) -> Placement {
 }
 
 /// A node that a service may be placed on, as the configuration lists it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct NodeEntry {
     /// What constraints compare: `disk = "ssd"`.
@@ -82,7 +82,7 @@ pub struct NodeEntry {
 }
 
 /// Which goes first when a service is replaced.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Order {
     /// The new one starts beside the old one, and the old one goes when the new one is healthy. Both see the same
@@ -92,13 +92,22 @@ pub enum Order {
     StopFirst,
 }
 
+impl std::fmt::Display for Order {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::StartFirst => "start first",
+            Self::StopFirst => "stop first",
+        })
+    }
+}
+
 /// How a service is replaced.
 ///
 /// ```
 /// use constellation_services::prelude::*;
 /// let careful = Update::start_first().monitor(secs(30));
 /// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Update {
     pub(crate) order: Option<Order>,
     pub(crate) parallelism: Option<u16>,
@@ -116,14 +125,14 @@ impl Update {
         Self { order: Some(Order::StopFirst), ..Self::default() }
     }
 
-    /// How many services of the stack are replaced at once with this one (1: it alone).
+    /// At most so many of the stack's services that say the same number are replaced at once (1: one after the other).
     #[must_use]
     pub fn parallelism(mut self, services: u16) -> Self {
         self.parallelism = Some(services);
         self
     }
 
-    /// How long the new one must stay well before it counts (10 s unless said). It counts from when it was healthy, or
+    /// How long the new one must stay well before it counts (5 s unless said). It counts from when it was healthy, or
     /// from its start where it has no health check.
     #[must_use]
     pub fn monitor(mut self, time: Duration) -> Self {

@@ -94,7 +94,7 @@ fn word_shown(word: &str) -> &str {
 }
 
 /// Whether a variable of this name usually holds a secret, and not where one is.
-fn is_secret_name(name: &str) -> bool {
+pub(crate) fn is_secret_name(name: &str) -> bool {
     let upper = name.to_ascii_uppercase();
     let words: Vec<&str> = upper.split('_').filter(|word| !word.is_empty()).collect();
     let last = words.last().copied().unwrap_or_default();

@@ -7,6 +7,7 @@ use std::fmt;
 
 use serde::Serialize;
 
+pub(crate) use self::habits::is_secret_name;
 use crate::{
     config::Config,
     index::{Index, Member},

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use constellation_docker::{
@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     Problem,
+    config::Config,
     index::{Member, attachments},
     language::{
         Capabilities, CpuShares, Cpus, Kind, Logging, Order, Reach, Restart, Service, Size, SizeUnits,
@@ -23,12 +24,12 @@ use crate::{
 };
 
 /// A fork bomb ends here, and hardly anything else does.
-const PIDS_DEFAULT: u64 = 4096;
+pub(super) const PIDS_DEFAULT: u64 = 4096;
 
 /// Below `DATA_DIR`: what this tool writes for services.
 const FILES_DIR: &str = "deploy/files";
 /// Below `DATA_DIR`: the services' copies of secrets.
-pub(crate) const SECRETS_DIR: &str = "deploy/secrets";
+const SECRETS_DIR: &str = "deploy/secrets";
 
 /// Collects the reasons as the fields are decided.
 #[derive(Default)]
@@ -89,7 +90,7 @@ pub(super) fn render(member: Member<'_>, context: &Context<'_>) -> Result<Render
     life(service, &mut spec, &mut why);
     labels::add(member, context.config, &mut spec, &mut why);
     let (order, order_why) = order(service);
-    why.say("update.order", format!("{order:?}"), order_why);
+    why.say("update.order", order.to_string(), order_why);
     let definition = definition_hash(&spec);
     spec.labels.insert(DEFINITION_LABEL.to_owned(), definition.clone());
     let mut depends_on = BTreeMap::new();
@@ -190,8 +191,14 @@ struct Material {
 }
 
 /// The folder of one service below one of ours. Names of stacks and services hold no `/`.
-fn own_folder(data_dir: &Path, below: &str, member: Member<'_>) -> std::path::PathBuf {
+fn own_folder(data_dir: &Path, below: &str, member: Member<'_>) -> PathBuf {
     data_dir.join(below).join(&member.stack.name).join(&member.service.name)
+}
+
+/// Where a service's copy of a secret is. Flat: a file in a folder of the secrets path gets no folder there.
+pub(crate) fn secret_copy(config: &Config, member: Member<'_>, file: &str, generation: u32) -> PathBuf {
+    let name = format!("{}.{generation}", file.replace('/', "__"));
+    own_folder(&config.data_dir(), SECRETS_DIR, member).join(name)
 }
 
 fn material(
@@ -240,9 +247,7 @@ fn material(
     for secret in &service.secrets {
         let target = secret.target();
         let generation = context.generations.of(&member.id(), &secret.file);
-        // Flat: a file in a folder of the secrets path gets no folder here.
-        let name = format!("{}.{generation}", secret.file.replace('/', "__"));
-        let copy = own_folder(&data_dir, SECRETS_DIR, member).join(name);
+        let copy = secret_copy(context.config, member, &secret.file, generation);
         spec.mounts.push(read_only_file(&copy, target.clone()));
         for env in &secret.env {
             let value = env.pattern.replace("{}", &target);

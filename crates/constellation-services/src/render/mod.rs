@@ -2,11 +2,14 @@
 
 mod container;
 mod labels;
+mod processes;
 mod traefik;
 
 pub(crate) use self::{
+    container::secret_copy,
     labels::{derived as derived_labels, first_url},
-    traefik::{http_rule, middleware_reference, redirects, route_name, tcp_rule},
+    processes::for_processes,
+    traefik::{hosts_of, http_rule, middleware_reference, redirects, route_name, tcp_rule},
 };
 
 use std::{
@@ -22,8 +25,9 @@ use sha2::{Digest, Sha256};
 use crate::{
     config::Config,
     index::{Index, Known, Member},
-    language::{Condition, Image, Order, Stack, Update},
+    language::{Condition, Image, Order, Stack, Update, image},
     problem::Problems,
+    store::StoredService,
     validate,
 };
 
@@ -127,6 +131,29 @@ pub struct Rendered {
     pub update: Update,
     /// Why each field has its value.
     pub why: Vec<Why>,
+}
+
+/// A definition that was kept runs again: its files are where they were, and its image is here or can be fetched.
+impl From<StoredService> for Rendered {
+    fn from(stored: StoredService) -> Self {
+        let definition = stored.spec.labels.get(DEFINITION_LABEL).cloned();
+        Self {
+            definition: definition.unwrap_or_else(|| definition_hash(&stored.spec)),
+            image: image(&stored.spec.image),
+            id: stored.id,
+            spec: stored.spec,
+            job: stored.job,
+            depends_on: stored.depends_on,
+            elsewhere: BTreeSet::new(),
+            files: Vec::new(),
+            secrets: Vec::new(),
+            folders: Vec::new(),
+            volumes: Vec::new(),
+            order: stored.order,
+            update: stored.update,
+            why: Vec::new(),
+        }
+    }
 }
 
 /// A network as the engine is asked for it.

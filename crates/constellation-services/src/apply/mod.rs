@@ -1,0 +1,13 @@
+//! Carries a plan out: images, networks and volumes first, then every service as soon as what it waits for is there.
+
+mod event;
+mod images;
+mod judge;
+mod run;
+mod step;
+
+pub use self::{
+    event::{Happening, Nobody, Watcher},
+    images::{Fetch, fetch as fetch_images},
+    run::{Applied, Apply, ApplyError, ServiceResult},
+};

@@ -1,0 +1,90 @@
+//! `rollback`: what ran before a run runs again, from the definitions that were kept.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    process::ExitCode,
+};
+
+use constellation_core::ServiceId;
+
+use super::{
+    CliError, Ended, Out, Scene,
+    apply::{Work, nothing, summary, take_lock},
+};
+use crate::{
+    cli::{args::RollbackArgs, progress::Show},
+    plan::PlanOptions,
+    render::{Desired, Rendered},
+    store::Run,
+    survey::survey,
+};
+
+pub(super) async fn rollback(scene: &Scene, args: &RollbackArgs, out: &Out) -> Ended {
+    let host = scene.machine().await?;
+    let _lock = take_lock(scene, "rollback", out)?;
+    let runs = scene.store.runs(usize::MAX)?;
+    let undone = undone(&runs, args.to_before)?;
+    let touched: BTreeSet<ServiceId> = undone.iter().flat_map(|run| run.touched()).cloned().collect();
+    // The oldest of them knows what ran before all of them.
+    let before = undone.last().map(|run| run.before()).unwrap_or_default();
+    let desired = desired(scene, &before, &touched)?;
+    let actual = survey(host.as_ref(), &scene.store, &desired, &BTreeSet::new()).await?;
+    let options = PlanOptions { only: Some(touched), ..PlanOptions::default() };
+    let plan = crate::plan::plan(&desired, &actual, &options);
+    if !out.json {
+        let numbers: Vec<String> = undone.iter().map(|run| run.number.to_string()).collect();
+        out.line(&format!("Back to what ran before run {}:", numbers.last().map_or("", String::as_str)))?;
+        out.text(&plan.to_text(out.paint))?;
+    }
+    if plan.is_empty() {
+        return nothing(out);
+    }
+    if !plan.blockers.is_empty() {
+        return Ok(ExitCode::FAILURE);
+    }
+    if !args.yes && !out.confirm("Do this?")? {
+        out.note("Nothing was done.");
+        return Ok(ExitCode::FAILURE);
+    }
+    let show = Show::new(*out);
+    let work = Work { scene, host: host.as_ref(), command: "rollback", parallel: 4 };
+    let applied = work.run(&desired, &actual, &plan, &show).await?;
+    summary(&applied, out)
+}
+
+/// The runs that are undone, newest first: the last one that did something, or all since the one that was named.
+fn undone(runs: &[Run], to_before: Option<u64>) -> Result<Vec<&Run>, CliError> {
+    if let Some(number) = to_before {
+        if !runs.iter().any(|run| run.number == number) {
+            return Err(format!("there is no run {number} in the history: see `history`").into());
+        }
+        return Ok(runs.iter().filter(|run| run.number >= number).collect());
+    }
+    match runs.iter().find(|run| !run.touched().is_empty()) {
+        Some(run) => Ok(vec![run]),
+        None => Err("no run in the history did anything".into()),
+    }
+}
+
+fn desired(
+    scene: &Scene,
+    before: &BTreeMap<ServiceId, String>,
+    touched: &BTreeSet<ServiceId>,
+) -> Result<Desired, CliError> {
+    let mut services = Vec::new();
+    for (id, definition) in before {
+        match scene.store.definition(definition) {
+            Some(stored) => services.push(Rendered::from(stored)),
+            None if touched.contains(id) => {
+                let why = "its definition is not kept any more (or it was taken over from somebody else)";
+                return Err(format!(
+                    "{id} cannot be put back: {why}; put the definition back in the code and apply"
+                )
+                .into());
+            }
+            None => {}
+        }
+    }
+    let stacks = touched.iter().filter_map(|id| id.stack().map(str::to_owned)).collect();
+    Ok(Desired { services, networks: Vec::new(), stacks })
+}

@@ -1,0 +1,123 @@
+//! What every command starts from: the configuration, the definitions, the machine.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use constellation_docker::{DockerEndpoint, DockerEngine, ProcessConfig, ProcessRuntime};
+
+use super::{
+    CliError,
+    args::{Global, RuntimeKind},
+};
+use crate::{
+    config::Config,
+    host::Host,
+    language::Stack,
+    material,
+    problem::{Problem, Problems},
+    render::{Desired, for_processes, render},
+    store::Store,
+};
+
+/// Looked at where nobody names a file.
+const CONFIG_FILES: &[&str] = &["deploy.toml", "/etc/constellation/deploy.toml"];
+
+/// The configuration and what is defined under it.
+pub(super) struct Scene {
+    pub(super) config: Config,
+    pub(super) stacks: Vec<Stack>,
+    pub(super) store: Store,
+    runtime: RuntimeKind,
+    host: Option<String>,
+}
+
+/// The definitions are wrong, or the machine lacks what they need.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n       "))]
+pub(super) struct Wrong(Vec<Problem>);
+
+impl Scene {
+    pub(super) fn new(global: &Global, stacks: &dyn Fn(&Config) -> Vec<Stack>) -> Result<Self, CliError> {
+        let mut environment: BTreeMap<String, String> = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect();
+        let flags = [
+            ("DOMAIN", &global.domain),
+            ("TS_HOSTNAME", &global.node),
+            ("CONFIG_PATH", &global.config_path),
+            ("SECRETS_PATH", &global.secrets_path),
+            ("DATA_DIR", &global.data_dir),
+        ];
+        for (name, value) in flags {
+            if let Some(value) = value {
+                environment.insert(name.to_owned(), value.clone());
+            }
+        }
+        for pair in &global.set {
+            let Some((name, value)) = pair.split_once('=') else {
+                return Err(format!("--set {pair}: write NAME=VALUE").into());
+            };
+            environment.insert(name.to_owned(), value.to_owned());
+        }
+        let found = CONFIG_FILES.iter().map(Path::new).find(|path| path.exists()).map(Path::to_owned);
+        let file: Option<PathBuf> = global.config.clone().or(found);
+        let config = Config::load(environment, file.as_deref())?;
+        let stacks = stacks(&config);
+        let store = Store::below(&config.data_dir());
+        Ok(Self { config, stacks, store, runtime: global.runtime, host: global.host.clone() })
+    }
+
+    /// What should be on this node, without a look at the machine's files.
+    pub(super) fn defined(&self) -> Result<Desired, Problems> {
+        self.for_runtime(render(&self.stacks, &self.config, &crate::render::SecretGenerations::default())?)
+    }
+
+    /// What should be on this node.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the definitions, and everything that is missing on the machine.
+    pub(super) fn desired(&self) -> Result<Desired, CliError> {
+        let wrong = crate::validate::validate(&self.stacks, &self.config);
+        if !wrong.is_empty() {
+            return Err(Wrong(wrong).into());
+        }
+        let (generations, missing) = material::look(&self.stacks, &self.config);
+        if !missing.is_empty() {
+            return Err(Wrong(missing).into());
+        }
+        Ok(self.for_runtime(render(&self.stacks, &self.config, &generations)?)?)
+    }
+
+    fn for_runtime(&self, desired: Desired) -> Result<Desired, Problems> {
+        match self.runtime {
+            RuntimeKind::Docker => Ok(desired),
+            RuntimeKind::Process => for_processes(desired),
+        }
+    }
+
+    /// The machine.
+    pub(super) async fn machine(&self) -> Result<Box<dyn Host>, CliError> {
+        match self.runtime {
+            RuntimeKind::Docker => Ok(Box::new(DockerEngine::connect(self.endpoint()?)?)),
+            RuntimeKind::Process => {
+                let folder = self.config.data_dir().join("processes");
+                Ok(Box::new(ProcessRuntime::open(ProcessConfig::new(folder)).await?))
+            }
+        }
+    }
+
+    fn endpoint(&self) -> Result<DockerEndpoint, CliError> {
+        let said =
+            self.host.clone().or_else(|| std::env::var("DOCKER_HOST").ok().filter(|host| !host.is_empty()));
+        let Some(said) = said else { return Ok(DockerEndpoint::default()) };
+        if said.starts_with("ssh://") || said.starts_with("tcp://") || said.starts_with("https://") {
+            let advice = "remote engines are not supported yet: run this tool on that machine, or forward its socket \
+                          (`ssh -nNT -L /tmp/docker.sock:/var/run/docker.sock host`) and say --host unix:///tmp/docker.sock \
+                          for services without secrets, config files and folders";
+            return Err(format!("--host {said}: {advice}").into());
+        }
+        Ok(said.parse::<DockerEndpoint>()?)
+    }
+}
