@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     host::Host,
-    language::{Image, Pull},
+    language::{BuildSource, Image, Pull},
     problem::Problem,
     render::Rendered,
 };
@@ -81,7 +81,7 @@ async fn one(
     let mut progress =
         |progress| watcher.tell(Happening::Image { reference: reference.to_owned(), progress });
     if let Some(build) = &image.build {
-        let folder = tar_of(&build.context)?;
+        let folder = tar_of(&build.source)?;
         host.build(image, folder, &mut progress).await?;
     } else if image.pull == Pull::Never {
         return Err(RuntimeError::ImageNotFound { image: reference.to_owned() });
@@ -92,13 +92,31 @@ async fn one(
     Ok(())
 }
 
-/// The build folder as an archive.
-fn tar_of(folder: &str) -> Result<Vec<u8>, RuntimeError> {
-    let failed = |source| RuntimeError::Io { deed: format!("read the build folder {folder}"), source };
+/// What an image is built of, as an archive.
+fn tar_of(source: &BuildSource) -> Result<Vec<u8>, RuntimeError> {
     let mut archive = tar::Builder::new(Vec::new());
-    archive.follow_symlinks(false);
-    archive.append_dir_all(".", folder).map_err(failed)?;
-    archive.into_inner().map_err(failed)
+    match source {
+        BuildSource::Folder(folder) => {
+            archive.follow_symlinks(false);
+            archive.append_dir_all(".", folder).map_err(|source| RuntimeError::Io {
+                deed: format!("read the build folder {folder}"),
+                source,
+            })?;
+        }
+        BuildSource::Files(files) => {
+            for (name, content) in files {
+                let mut header = tar::Header::new_gnu();
+                header.set_size(content.len() as u64);
+                header.set_mode(0o755);
+                archive.append_data(&mut header, name, content.as_slice()).map_err(packing)?;
+            }
+        }
+    }
+    archive.into_inner().map_err(packing)
+}
+
+fn packing(source: std::io::Error) -> RuntimeError {
+    RuntimeError::Io { deed: "pack what the image is built of".to_owned(), source }
 }
 
 fn problem(service: &ServiceId, image: &Image, error: &RuntimeError) -> Problem {

@@ -21,6 +21,7 @@ mod words;
 pub(crate) use self::{
     caps::Capabilities,
     files::VolumeKind,
+    image::BuildSource,
     network::Reach,
     route::{Access, TcpTls},
     service::Kind,
@@ -35,7 +36,7 @@ pub use self::{
     },
     health::Health,
     hosts::Hosts,
-    image::{Build, Image, Pull, build, image},
+    image::{Build, Image, Pull, build, build_from, image},
     lifecycle::{
         Condition, Heal, Logging, NodeEntry, Order, Placement, Restart, Update, every_node, on, replicas,
     },

@@ -21,7 +21,7 @@ pub use self::{
 pub(crate) use self::{
     actual::{NEXT_SUFFIX, OLD_SUFFIX},
     diff::observed,
-    text::changes_text,
+    text::{changes_text, shown},
 };
 use crate::{
     language::Order,

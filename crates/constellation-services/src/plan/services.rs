@@ -81,7 +81,7 @@ pub(super) fn plan(
     // What others wait for goes last.
     gone.sort_by_key(|id| std::cmp::Reverse(waves.get(id).copied().unwrap_or(usize::MAX)));
     steps.sort_by(|a, b| (a.wave, &a.service).cmp(&(b.wave, &b.service)));
-    steps.extend(gone.into_iter().filter_map(|id| remove(id, actual)));
+    steps.extend(gone.into_iter().filter_map(|id| remove(id, doomed.contains(id), actual)));
     plan.services = steps;
 }
 
@@ -242,7 +242,7 @@ fn state(service: &Rendered, there: &Found) -> Verdict {
     }
 }
 
-fn remove(id: &ServiceId, actual: &Actual) -> Option<ServiceStep> {
+fn remove(id: &ServiceId, asked: bool, actual: &Actual) -> Option<ServiceStep> {
     let group = Group::of(id, actual);
     let there = group.settled().or_else(|| group.leftovers.first().copied())?;
     let others = [group.current, group.old].into_iter().flatten().chain(group.leftovers.iter().copied());
@@ -252,7 +252,8 @@ fn remove(id: &ServiceId, actual: &Actual) -> Option<ServiceStep> {
         service: id.clone(),
         container: there.name.clone(),
         deed: Deed::Remove,
-        reason: "it is not defined any more, or not for this node".to_owned(),
+        reason: if asked { "as asked" } else { "it is not defined any more, or not for this node" }
+            .to_owned(),
         changes: Vec::new(),
         current: Some(there.id.clone()),
         leftovers,

@@ -122,7 +122,7 @@ fn changes(out: &mut String, changes: &[FieldChange], paint: Paint) -> std::fmt:
 }
 
 /// A value on one line. What may be a secret that somebody put into the environment is not printed.
-fn shown(field: &str, value: &str) -> String {
+pub(crate) fn shown(field: &str, value: &str) -> String {
     if field.strip_prefix("env.").is_some_and(crate::lint::is_secret_name) && !value.starts_with('/') {
         return HIDDEN.to_owned();
     }

@@ -42,6 +42,9 @@ pub struct StoredService {
     pub order: Order,
     /// How it is replaced, besides.
     pub update: Update,
+    /// Files of ours that it needs: configuration files and copies of secrets.
+    #[serde(default)]
+    pub files: Vec<PathBuf>,
 }
 
 impl StoredService {
@@ -53,8 +56,15 @@ impl StoredService {
             depends_on: service.depends_on.clone(),
             order: service.order,
             update: service.update,
+            files: files_of(service),
         }
     }
+}
+
+/// The files of ours that a service needs.
+fn files_of(service: &Rendered) -> Vec<PathBuf> {
+    let files = service.files.iter().map(|file| file.path.clone());
+    files.chain(service.secrets.iter().map(|secret| secret.copy.clone())).collect()
 }
 
 /// A container of somebody else's that was taken over as it was.

@@ -67,3 +67,39 @@ fn a_hash_that_is_none_is_no_path() {
     let store = Store::below(Path::new("/nonexistent"));
     assert_eq!(store.definition("../../etc/passwd"), None);
 }
+
+#[test]
+fn what_a_container_or_a_run_mentions_is_kept_and_the_rest_goes() {
+    use crate::{
+        plan::Actual,
+        prelude::*,
+        render::{Desired, SecretGenerations, render},
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::below(folder.path());
+    let config =
+        Config::from_parts([("DOMAIN", "example.org"), ("DATA_DIR", folder.path().to_str().unwrap())]);
+    let with = |content: &str| -> Desired {
+        let service = Service::new("web", "x:1.0").config(config_file("/a", content));
+        render(&[Stack::new("s").service(service)], &config, &SecretGenerations::default()).unwrap()
+    };
+    let (old, new) = (with("old"), with("new"));
+    for desired in [&old, &new] {
+        let service = &desired.services[0];
+        store.remember(service).unwrap();
+        write_whole(&service.files[0].path, b"x", 0o444, None).unwrap();
+    }
+    let there = |desired: &Desired| {
+        (
+            store.definition(&desired.services[0].definition).is_some(),
+            desired.services[0].files[0].path.exists(),
+        )
+    };
+    let mut journal = store.begin(&begun(&[("s/web", &old.services[0].definition)])).unwrap();
+    journal.write(&Entry::Ended { at_ms: 1, ok: true }).unwrap();
+    tidy(&store, folder.path(), &new, &Actual::default()).unwrap();
+    assert_eq!((there(&old), there(&new)), ((true, true), (true, true)), "the history mentions the old one");
+    fs::remove_dir_all(folder.path().join("deploy/history")).unwrap();
+    tidy(&store, folder.path(), &new, &Actual::default()).unwrap();
+    assert_eq!((there(&old), there(&new)), ((false, false), (true, true)));
+}

@@ -29,21 +29,16 @@ pub(crate) fn tidy(
             _ => None,
         }));
     }
-    let mut sources: BTreeSet<PathBuf> = BTreeSet::new();
-    for spec in desired
-        .services
-        .iter()
-        .map(|service| &service.spec)
-        .chain(actual.ours.iter().map(|found| &found.spec))
-    {
-        mounted(spec, &mut sources);
+    let mut sources: BTreeSet<PathBuf> = desired.services.iter().flat_map(super::files_of).collect();
+    for found in &actual.ours {
+        mounted(&found.spec, &mut sources);
     }
     for path in files_in(&store.root.join(SPECS))? {
         let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
         if !hashes.contains(&name) {
             remove(&path)?;
         } else if let Some(stored) = store.definition(&name) {
-            mounted(&stored.spec, &mut sources);
+            sources.extend(stored.files);
         }
     }
     for below in ["deploy/files", "deploy/secrets"] {

@@ -6,7 +6,7 @@ use super::{About, Found, NAME_RULE, is_name, shown};
 use crate::{
     config::Config,
     index::Index,
-    language::Stack,
+    language::{BuildSource, Stack},
     render::{DEFINITION_LABEL, SERVICE_LABEL, STACK_LABEL, derived_labels},
 };
 
@@ -104,9 +104,21 @@ fn image(about: &mut About<'_, '_>) {
         about.wrong("image", what, "write `registry/name:tag` or `registry/name@sha256:…`");
     }
     if let Some(build) = &image.build {
-        if !build.context.starts_with('/') {
-            let what = format!("the build folder {} is not an absolute path", shown(&build.context));
-            about.wrong("image", what, "begin it with `/`, or make it with `cfg.root(…)`");
+        match &build.source {
+            BuildSource::Folder(folder) if !folder.starts_with('/') => {
+                let what = format!("the build folder {} is not an absolute path", shown(folder));
+                about.wrong("image", what, "begin it with `/`, or make it with `cfg.root(…)`");
+            }
+            BuildSource::Files(files) => {
+                let leaves = |name: &&String| {
+                    name.starts_with('/') || name.split('/').any(|part| part.is_empty() || part == "..")
+                };
+                if let Some(name) = files.keys().find(leaves) {
+                    let what = format!("the build's file {} is not beside its Dockerfile", shown(name));
+                    about.wrong("image", what, "write its name, or a path below");
+                }
+            }
+            BuildSource::Folder(_) => {}
         }
         if reference.contains('@') {
             about.wrong("image", "an image made here cannot have a digest in its name", "name it with a tag");

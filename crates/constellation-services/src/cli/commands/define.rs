@@ -11,6 +11,7 @@ use crate::{
     index::Index,
     language::{AnyRoute, Placement},
     lint::{Finding, Severity, lint as look_for_risks},
+    plan::shown,
     render::hosts_of,
 };
 
@@ -147,11 +148,7 @@ pub(super) fn explain(scene: &Scene, service: &str, out: &Out) -> Ended {
     out.line(&format!("definition {}\n", rendered.definition))?;
     let mut rows = vec![["FIELD", "VALUE", "WHY"].map(str::to_owned).to_vec()];
     for why in &rendered.why {
-        let secret = why.field.strip_prefix("env.").is_some_and(crate::lint::is_secret_name);
-        let value = if secret && !why.value.starts_with('/') { "(not shown)" } else { &why.value };
-        let cut: String = value.chars().take(90).collect();
-        let dots = if cut.len() < value.len() { "…" } else { "" };
-        rows.push(vec![why.field.clone(), format!("{}{dots}", cut.escape_debug()), why.why.clone()]);
+        rows.push(vec![why.field.clone(), shown(&why.field, &why.value), why.why.clone()]);
     }
     out.text(&table(out.paint, &rows))?;
     if !findings.is_empty() {
