@@ -70,20 +70,6 @@ pub fn gzip() -> Middleware {
 /// The password of the shared Redis.
 pub const REDIS_PASSWORD: &str = "redis-password.txt";
 
-/// Starts `program` with variables that are made of secrets, for images that read none from files: `$(cat …)` is done
-/// inside the container, so that neither the definition nor `docker inspect` shows the value.
-///
-/// The program replaces the shell, and so hears when it is to end.
-pub fn env_from_secrets<'a>(
-    variables: impl IntoIterator<Item = (&'a str, &'a str)>,
-    program: &'a str,
-) -> impl FnOnce(Service) -> Service {
-    let exports: String =
-        variables.into_iter().map(|(name, value)| format!("export {name}=\"{value}\" && ")).collect();
-    let script = format!("{exports}exec {program}");
-    move |service| service.entrypoint(["/bin/sh".to_owned(), "-c".to_owned(), script])
-}
-
 /// Asks for a page with the image's `wget`, every half minute, as most of the reference's health tests do.
 pub fn answers(port: u16, path: &str) -> Health {
     Health::shell(format!("wget --no-verbose --tries=1 --spider http://127.0.0.1:{port}{path} || exit 1"))

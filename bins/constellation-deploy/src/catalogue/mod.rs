@@ -5,6 +5,7 @@
 
 mod authentik;
 pub mod common;
+mod coolify_proxy;
 mod core;
 mod elfhosted;
 mod entry;
@@ -32,6 +33,7 @@ use constellation_services::prelude::*;
 pub fn chapters(cfg: &Config) -> Vec<Chapter> {
     vec![
         core::chapter(cfg),
+        coolify_proxy::chapter(cfg),
         authentik::chapter(cfg),
         elfhosted::chapter(cfg),
         firecrawl::chapter(cfg),

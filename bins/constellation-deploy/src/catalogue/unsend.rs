@@ -4,7 +4,8 @@ use constellation_services::prelude::*;
 
 use super::{
     Chapter, Differs, Entry,
-    common::{Postgres, REDIS_PASSWORD, env_from_secrets, gzip, node_domain, service, versioned},
+    common::{Postgres, REDIS_PASSWORD, gzip, node_domain, redis_address, service, versioned},
+    from_files,
 };
 
 pub(super) fn chapter(cfg: &Config) -> Chapter {
@@ -39,21 +40,6 @@ fn postgres(cfg: &Config) -> Entry {
 
 fn unsend(cfg: &Config) -> Entry {
     let url = cfg.var("UNSEND_URL", format!("https://{}", cfg.fqdn("unsend")));
-    let redis = format!(
-        "redis://default:$(cat /run/secrets/redis-password)@{}:{}",
-        cfg.var("REDIS_HOSTNAME", "redis"),
-        cfg.port("REDIS_PORT", 6379)
-    );
-    // Its settings are variables and nothing else: they are made of the secrets where it starts.
-    let mut variables = vec![
-        (
-            "DATABASE_URL",
-            "postgresql://postgres:$(cat /run/secrets/unsend-postgres-password)@unsend-postgres:5432/unsend",
-        ),
-        ("REDIS_URL", redis.as_str()),
-        ("NEXTAUTH_SECRET", "$(cat /run/secrets/unsend-nextauth-secret)"),
-        ("AWS_SECRET_KEY", "$(cat /run/secrets/unsend-aws-secret-key)"),
-    ];
     let mut service = service("unsend", versioned(cfg, "docker.io/unsend/unsend", "UNSEND_TAG", "latest"))
         .about("e-mail sending platform over AWS SES")
         .env("API_RATE_LIMIT", cfg.var("API_RATE_LIMIT", "1"))
@@ -61,18 +47,19 @@ fn unsend(cfg: &Config) -> Entry {
         .envs(cfg.optional("AWS_ACCESS_KEY").map(|key| ("AWS_ACCESS_KEY", key)))
         .env("HOSTNAME", "0.0.0.0")
         .env("NEXTAUTH_URL", &url)
-        .env("NEXT_PUBLIC_IS_CLOUD", cfg.var("NEXT_PUBLIC_IS_CLOUD", "false"))
-        .secret(secret(PASSWORD))
-        .secret(secret(REDIS_PASSWORD))
-        .secret(secret("unsend-nextauth-secret.txt"))
-        .secret(secret("unsend-aws-secret-key.txt"));
+        .env("NEXT_PUBLIC_IS_CLOUD", cfg.var("NEXT_PUBLIC_IS_CLOUD", "false"));
+    let mut secrets = from_files()
+        .address(PASSWORD, "DATABASE_URL", "postgresql://postgres:{}@unsend-postgres:5432/unsend")
+        .address(REDIS_PASSWORD, "REDIS_URL", redis_address(cfg))
+        .key("unsend-nextauth-secret.txt", "NEXTAUTH_SECRET")
+        .key("unsend-aws-secret-key.txt", "AWS_SECRET_KEY");
     if let Some(id) = cfg.optional("UNSEND_GITHUB_ID") {
-        variables.push(("GITHUB_SECRET", "$(cat /run/secrets/unsend-github-secret)"));
-        service = service.env("GITHUB_ID", id).secret(secret("unsend-github-secret.txt"));
+        service = service.env("GITHUB_ID", id);
+        secrets = secrets.key("unsend-github-secret.txt", "GITHUB_SECRET");
     }
     let name = cfg.var("UNSEND_FQDN", format!("unsend.{}", node_domain(cfg)));
     service
-        .with(env_from_secrets(variables, "sh start.sh"))
+        .with(secrets.then(&["sh", "start.sh"]))
         .route(Route::http(3000).host(cfg.host("unsend")).middleware("gzip").own_login())
         .middleware(gzip())
         .health(
@@ -87,16 +74,19 @@ fn unsend(cfg: &Config) -> Entry {
         .uptime(Uptime::http().name(name.as_str()).url(url.as_str()).every(secs(5)))
         .differs("entrypoint", "makes its settings of the secrets, and starts the image's own `start.sh`")
         .differs(
-            "environment.DATABASE_URL",
+            "environment.DATABASE_URL*",
             "a password that everybody knows: made of the secret when it starts",
         )
-        .differs("environment.REDIS_URL", "read from a variable named REDIS_HOST, and without the password")
+        .differs("environment.REDIS_URL*", "read from a variable named REDIS_HOST, and without the password")
         .differs(
-            "environment.NEXTAUTH_SECRET",
+            "environment.NEXTAUTH_SECRET*",
             "empty by default, which lets anybody forge a session: a file holds it",
         )
         .differs("environment.NEXTAUTH_URL", "it does not start without")
-        .differs("environment.AWS_SECRET_KEY", "in plain text: a file holds it")
-        .differs("environment.GITHUB_SECRET", "in plain text: a file holds it, where UNSEND_GITHUB_ID is set")
+        .differs("environment.AWS_SECRET_KEY*", "in plain text: a file holds it")
+        .differs(
+            "environment.GITHUB_SECRET*",
+            "in plain text: a file holds it, where UNSEND_GITHUB_ID is set",
+        )
         .differs("secrets.*", "what was in plain text")
 }

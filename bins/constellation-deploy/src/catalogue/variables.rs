@@ -42,6 +42,7 @@ pub struct FromFiles {
     /// Each file with the variables that say where it is.
     files: Vec<(String, Vec<String>)>,
     words: Vec<String>,
+    owner: Option<(u32, u32)>,
 }
 
 /// No variables yet.
@@ -70,6 +71,12 @@ impl FromFiles {
         self
     }
 
+    /// Whose the files are inside, for images that do not start as root.
+    pub fn owner(mut self, uid: u32, gid: u32) -> Self {
+        self.owner = Some((uid, gid));
+        self
+    }
+
     fn note(&mut self, file: &str, variable: &str) {
         match self.files.iter_mut().find(|(name, _)| name == file) {
             Some((_, variables)) => variables.push(variable.to_owned()),
@@ -85,7 +92,10 @@ impl FromFiles {
                 let whereabouts = variables
                     .iter()
                     .fold(secret(file), |secret, variable| secret.env_file(format!("{variable}_FILE")));
-                service.secret(whereabouts)
+                service.secret(match self.owner {
+                    Some((uid, gid)) => whereabouts.owner(uid, gid),
+                    None => whereabouts,
+                })
             });
             let start = ["/bin/sh", "-c", READ_AND_BECOME, "sh"].into_iter().map(str::to_owned);
             let end = ["--"].into_iter().chain(program.iter().copied()).map(str::to_owned);

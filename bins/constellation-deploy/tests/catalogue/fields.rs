@@ -65,6 +65,17 @@ impl Sheet {
         }
     }
 
+    /// A command that is nothing but `--flag=value` is one field a flag, in lower case; where one stands twice, the last counts.
+    pub(crate) fn command(&mut self, words: &[String]) {
+        if words.is_empty() || !words.iter().all(|word| word.starts_with("--")) {
+            return self.words("command", words);
+        }
+        for word in words {
+            let (flag, value) = word.split_once('=').unwrap_or((word, "true"));
+            self.say(format!("command.{}", flag.trim_start_matches('-').to_lowercase()), value);
+        }
+    }
+
     pub(crate) fn image(&mut self, reference: &str) {
         let slash = reference.rfind('/').map_or(0, |at| at + 1);
         let (name, tag) = match reference[slash..].find(':') {
@@ -118,7 +129,7 @@ pub(crate) fn ours(rendered: &Rendered, context: &Context<'_>) -> Fields {
         sheet.say(format!("environment.{name}"), value);
     }
     sheet.words("entrypoint", spec.entrypoint.as_deref().unwrap_or_default());
-    sheet.words("command", spec.command.as_deref().unwrap_or_default());
+    sheet.command(spec.command.as_deref().unwrap_or_default());
     sheet.say_if("user", spec.user.as_ref());
     sheet.say_if("working_dir", spec.working_dir.as_ref());
     if let Some(check) = &spec.health {

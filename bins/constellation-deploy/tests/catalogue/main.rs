@@ -20,7 +20,7 @@ use constellation_services::{Desired, prelude::*, render};
 use crate::fields::{Context, Fields, ours};
 
 /// Stacks of the reference that are not in the catalogue yet.
-const PENDING: &[&str] = &["coolify-proxy", "stremio", "warp"];
+const PENDING: &[&str] = &["stremio", "warp"];
 
 /// One configuration, with everything that follows from it.
 struct Side {

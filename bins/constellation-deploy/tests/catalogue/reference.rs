@@ -105,6 +105,7 @@ pub(crate) fn fields(
             Some(Value::Array(words)) if words.iter().any(Value::is_null) => {
                 sheet.0.insert(field.to_owned(), None);
             }
+            _ if field == "command" => sheet.command(&reader.list(field)),
             _ => sheet.words(field, &reader.list(field)),
         }
     }

@@ -4,7 +4,8 @@ use constellation_services::prelude::*;
 
 use crate::catalogue::{
     Differs, Entry,
-    common::{NGINX_AUTH, env_from_secrets, node_domain, runs_as_operator, service, time_zone, versioned},
+    common::{NGINX_AUTH, node_domain, runs_as_operator, service, time_zone, versioned},
+    from_files,
 };
 
 pub(super) fn bolabaden_nextjs(cfg: &Config) -> Entry {
@@ -96,12 +97,13 @@ pub(super) fn searxng(cfg: &Config) -> Entry {
         .about("metasearch engine")
         .env("SEARXNG_BASE_URL", cfg.var("SEARXNG_INTERNAL_URL", format!("http://searxng:{port}")))
         .env("GRANIAN_PORT", port)
-        // 977 is the image's user `searxng`; it has no way of its own to read a secret from a file.
-        .secret(secret("searxng-secret.txt").owner(977, 977))
-        .with(env_from_secrets(
-            [("SEARXNG_SECRET", "$(cat /run/secrets/searxng-secret)")],
-            "/usr/local/searxng/entrypoint.sh",
-        ))
+        // 977 is the image's user `searxng`.
+        .with(
+            from_files()
+                .key("searxng-secret.txt", "SEARXNG_SECRET")
+                .owner(977, 977)
+                .then(&["/usr/local/searxng/entrypoint.sh"]),
+        )
         .volume(bind(cfg.volume("searxng/config")).owned_by(977, 977).at("/etc/searxng"))
         .volume(bind(cfg.volume("searxng/data")).owned_by(977, 977).at("/var/cache/searxng"))
         .route(Route::http(port).public("a search engine for everybody"))
@@ -120,7 +122,7 @@ pub(super) fn searxng(cfg: &Config) -> Entry {
         .uptime(Uptime::http().every(secs(30)))
         .differs("environment.GRANIAN_PORT", "the port was changed everywhere but in the program")
         .differs(
-            "environment.SEARXNG_SECRET",
+            "environment.SEARXNG_SECRET*",
             "empty by default, and in the environment otherwise: a file holds it",
         )
         .differs("secrets.*", "the key that its cookies are signed with")
