@@ -14,7 +14,7 @@ use constellation_consensus::{
     transport::{JoinSecret, JoinToken},
 };
 use constellation_core::{
-    Clock, ClusterId, LeaseKind, LeaseStatus, NodeFacts, NodeName, WallTime, error_chain,
+    Clock, ClusterId, LeaseHolder, LeaseKind, LeaseStatus, NodeFacts, NodeName, WallTime, error_chain,
 };
 use tokio::{sync::watch, time::timeout};
 
@@ -211,10 +211,11 @@ impl Cluster for Desk {
         let held: Vec<watch::Ref<'_, LeaseStatus>> = statuses.iter().map(watch::Receiver::borrow).collect();
         let now = part.handle.now();
         leases.as_of_boottime_ns = u64::try_from(now.0.since_start().as_nanos()).unwrap_or(u64::MAX);
+        let process = LeaseHolder { node: self.node.clone(), boot: self.boot };
         leases.leases = kinds
             .iter()
             .zip(&held)
-            .map(|(kind, status)| report::row(&table, *kind, self.boot, status, now))
+            .map(|(kind, status)| report::row(&table, *kind, &process, status, now))
             .collect();
         Ok(leases)
     }

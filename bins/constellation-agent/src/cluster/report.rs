@@ -8,19 +8,22 @@ use constellation_consensus::{
     lease::{Deed, LeaseTable, Tenure},
     raft::RaftId,
 };
-use constellation_core::{ClusterId, ClusterView, LeaseKind, LeaseStatus, NodeName};
+use constellation_core::{ClusterId, ClusterView, LeaseHolder, LeaseKind, LeaseStatus, NodeName};
 
 use super::{part::Part, roster::told_address};
 
-/// One lease.
+/// One lease. While `process` may act under it the row speaks of that grant: the table was looked at a moment earlier, and may
+/// not have it yet.
 pub(super) fn row(
     table: &LeaseTable,
     lease: LeaseKind,
-    boot: u128,
+    process: &LeaseHolder,
     status: &LeaseStatus,
     now: HolderMoment,
 ) -> LeaseRow {
     let record = table.record(lease);
+    let own = status.may_act(now.0);
+    let holder = if own.is_some() { Some(process) } else { record.holder() };
     let mine = matches!(status, LeaseStatus::Held { .. });
     let remaining = match status {
         LeaseStatus::Held { until, .. } if now.0 < *until => Some(until.since(now.0)),
@@ -28,15 +31,15 @@ pub(super) fn row(
     };
     LeaseRow {
         lease,
-        holder: record.holder().map(|holder| holder.node.clone()),
-        holder_boot: record.holder().map(|holder| format!("{:032x}", holder.boot)),
+        holder: holder.map(|holder| holder.node.clone()),
+        holder_boot: holder.map(|holder| format!("{:032x}", holder.boot)),
         reserved_for: match &record.tenure {
-            Tenure::Reserved(node) => Some(node.clone()),
-            Tenure::Held { .. } | Tenure::Free => None,
+            Tenure::Reserved(node) if own.is_none() => Some(node.clone()),
+            Tenure::Reserved(_) | Tenure::Held { .. } | Tenure::Free => None,
         },
-        token: record.token.0,
-        mine: mine && record.holder().is_some_and(|holder| holder.boot == boot),
-        may_act: status.may_act(now.0).is_some(),
+        token: own.unwrap_or(record.token).0,
+        mine: mine && holder == Some(process),
+        may_act: own.is_some(),
         remaining_ms: remaining.and_then(|remaining| u64::try_from(remaining.as_millis()).ok()),
     }
 }
@@ -146,4 +149,37 @@ pub(super) async fn raft(
         })
         .collect();
     status
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use constellation_consensus::lease::{AskId, Command};
+    use constellation_core::{FencingToken, Moment};
+
+    use super::*;
+
+    fn process(node: &str) -> LeaseHolder {
+        LeaseHolder { node: node.parse().unwrap(), boot: 7 }
+    }
+
+    fn at(seconds: u64) -> Moment {
+        Moment::after_start(Duration::from_secs(seconds))
+    }
+
+    #[test]
+    fn a_grant_that_the_table_has_not_seen_yet_is_told_as_a_whole() {
+        let kind = LeaseKind::DnsWriter;
+        let mut table = LeaseTable::new();
+        table.apply(5, &Command::Acquire { kind, holder: process("a"), ask: AskId(1) });
+        let status = LeaseStatus::Held { token: FencingToken(9), until: at(3) };
+        let new = row(&table, kind, &process("b"), &status, HolderMoment(at(1)));
+        assert_eq!((new.holder.unwrap().as_str(), new.token, new.mine, new.may_act), ("b", 9, true, true));
+        let over = row(&table, kind, &process("b"), &status, HolderMoment(at(3)));
+        assert_eq!(
+            (over.holder.unwrap().as_str(), over.token, over.mine, over.may_act),
+            ("a", 5, false, false)
+        );
+    }
 }
