@@ -16,6 +16,7 @@ mod llm;
 mod metrics;
 mod page;
 mod rclone;
+mod stremio;
 mod unsend;
 mod variables;
 mod wordpress;
@@ -33,13 +34,14 @@ use constellation_services::prelude::*;
 pub fn chapters(cfg: &Config) -> Vec<Chapter> {
     vec![
         core::chapter(cfg),
-        coolify_proxy::chapter(cfg),
         authentik::chapter(cfg),
+        coolify_proxy::chapter(cfg),
         elfhosted::chapter(cfg),
         firecrawl::chapter(cfg),
         headscale::chapter(cfg),
         llm::chapter(cfg),
         metrics::chapter(cfg),
+        stremio::chapter(cfg),
         unsend::chapter(cfg),
         wordpress::chapter(cfg),
     ]

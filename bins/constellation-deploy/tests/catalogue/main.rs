@@ -5,7 +5,9 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
 
+mod egress;
 mod fields;
+mod files;
 mod golden;
 mod labels;
 mod lints;
@@ -20,7 +22,7 @@ use constellation_services::{Desired, prelude::*, render};
 use crate::fields::{Context, Fields, ours};
 
 /// Stacks of the reference that are not in the catalogue yet.
-const PENDING: &[&str] = &["stremio", "warp"];
+const PENDING: &[&str] = &["warp"];
 
 /// One configuration, with everything that follows from it.
 struct Side {

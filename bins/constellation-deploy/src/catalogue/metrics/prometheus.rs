@@ -2,7 +2,7 @@
 
 use constellation_services::prelude::*;
 
-use super::{NO_NETWORK, NOBODY, hand_over};
+use super::{NO_NETWORK, NOBODY, hand_over, victoria};
 use crate::catalogue::{
     Differs, Entry,
     common::{NGINX_AUTH, answers, service, versioned},
@@ -44,8 +44,10 @@ pub(super) fn prometheus(cfg: &Config) -> Entry {
         SETTINGS.iter().map(|(flag, variable, default)| format!("--{flag}={}", cfg.var(variable, *default)));
     let mut flags: Vec<String> = changed.chain(FIXED.iter().map(|flag| (*flag).to_owned())).collect();
     flags.sort();
-    let settings =
-        include_str!("prometheus.yml").replace("{domain}", cfg.domain()).replace("{node}", cfg.node());
+    let settings = include_str!("prometheus.yml")
+        .replace("{domain}", cfg.domain())
+        .replace("{node}", cfg.node())
+        .replace("{victoriametrics}", &victoria::address(cfg));
     service("prometheus", image(cfg))
         .about("fetches metrics and evaluates alerts")
         .command(flags)

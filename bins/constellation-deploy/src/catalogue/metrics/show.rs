@@ -2,7 +2,7 @@
 
 use constellation_services::prelude::*;
 
-use super::OWN_SETTINGS;
+use super::{OWN_SETTINGS, victoria};
 use crate::catalogue::{
     Differs, Entry,
     common::{answers, service, versioned},
@@ -23,7 +23,7 @@ pub(super) fn grafana(cfg: &Config) -> Entry {
     let ours = |folder: &str| bind(cfg.volume(folder)).owned_by(USER.0, USER.1);
     let sources = config_file(
         "/etc/grafana/provisioning/datasources/constellation.yaml",
-        include_str!("grafana-datasources.yaml"),
+        include_str!("grafana-datasources.yaml").replace("{victoriametrics}", &victoria::address(cfg)),
     );
     service("grafana", versioned(cfg, "docker.io/grafana/grafana", "GRAFANA_TAG", "12.1.1"))
         .about("dashboards of metrics and logs")

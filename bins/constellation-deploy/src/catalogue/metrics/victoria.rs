@@ -45,8 +45,17 @@ const SETTINGS: &[(&str, &str, &str, &str)] = &[
     ("smallMergeConcurrency", "VICTORIAMETRICS_", "SMALL_MERGE_CONCURRENCY", "0"),
 ];
 
+fn port(cfg: &Config) -> u16 {
+    cfg.port("VICTORIAMETRICS_PORT", 8428)
+}
+
+/// Where the others of the stack reach it.
+pub(super) fn address(cfg: &Config) -> String {
+    format!("victoriametrics:{}", port(cfg))
+}
+
 pub(super) fn victoriametrics(cfg: &Config) -> Entry {
-    let port = cfg.port("VICTORIAMETRICS_PORT", 8428);
+    let port = port(cfg);
     let setting = |name: &str, default: &str| cfg.var(&format!("VICTORIAMETRICS_{name}"), default);
     let mut flags: Vec<String> = SETTINGS
         .iter()
