@@ -32,7 +32,7 @@ pub use self::{
     resubscribe::{ResubscribeDelay, events_forever},
     runtime::{ContainerRuntime, ListFilter, LogLine, LogStream, RuntimeInfo, StopOutcome},
     spec::{
-        ContainerSpec, HealthCheck, Mount, MountKind, NetworkMode, Port, PortBinding, Protocol, Resources,
-        RestartPolicy, Ulimit,
+        ContainerSpec, HealthCheck, Mount, MountKind, NetworkMode, Port, PortBinding, Propagation, Protocol,
+        Resources, RestartPolicy, Ulimit,
     },
 };

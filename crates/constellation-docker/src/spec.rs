@@ -172,6 +172,26 @@ pub enum MountKind {
     },
 }
 
+/// Whether mounts that are made later below a bound path are seen on the other side.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Propagation {
+    /// On neither side.
+    #[default]
+    Private,
+    /// Those of the host are seen inside.
+    Slave,
+    /// Those of either are seen by both. The host's path must be on a shared mount.
+    Shared,
+}
+
+impl Propagation {
+    /// Whether it is the default.
+    pub const fn is_private(&self) -> bool {
+        matches!(self, Self::Private)
+    }
+}
+
 /// Something mounted into a container.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mount {
@@ -181,6 +201,16 @@ pub struct Mount {
     pub target: String,
     /// Whether the container may only read it.
     pub read_only: bool,
+    /// Whether mounts that are made later below a bound path are seen on the other side.
+    #[serde(default, skip_serializing_if = "Propagation::is_private")]
+    pub propagation: Propagation,
+}
+
+impl Mount {
+    /// A mount whose later mounts stay on their side.
+    pub fn new(kind: MountKind, target: impl Into<String>, read_only: bool) -> Self {
+        Self { kind, target: target.into(), read_only, propagation: Propagation::Private }
+    }
 }
 
 /// A limit of the kernel, as `ulimit` has it.

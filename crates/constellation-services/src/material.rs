@@ -79,6 +79,9 @@ pub fn look(stacks: &[Stack], config: &Config) -> (SecretGenerations, Vec<Proble
 /// The generation whose copy is what the service wants; a new one where none is.
 fn generation(member: Member<'_>, secret: &Secret, config: &Config) -> Result<u32, Problem> {
     let source = config.secrets_path().join(&secret.file);
+    if secret.optional && !source.exists() {
+        return Ok(SecretGenerations::LEFT_OUT);
+    }
     let wanted = read_secret(&source).map_err(|error| unreadable(member, &source, &error))?;
     let newest = newest_copy(member, secret, config);
     let Some(newest) = newest else { return Ok(1) };
@@ -253,6 +256,26 @@ mod tests {
         world.secret("one", 0o644);
         let (_, problems) = look(&world.stack(), &world.config);
         assert!(problems[0].advice.contains("chmod 600"), "{}", problems[0]);
+    }
+
+    #[test]
+    fn an_optional_secret_that_nobody_has_is_left_out_with_its_variables() {
+        let world = World::new();
+        let key = secret("key.txt").env_file("KEY_FILE").optional();
+        let stack = || vec![Stack::new("s").service(Service::new("web", "x:1.0").secret(key.clone()))];
+        let spec = || {
+            let (generations, problems) = look(&stack(), &world.config);
+            assert_eq!(problems, []);
+            render(&stack(), &world.config, &generations).unwrap().services.remove(0).spec
+        };
+        assert_eq!((spec().mounts.len(), spec().env.len()), (0, 0));
+        world.secret("one", 0o600);
+        assert_eq!((spec().mounts.len(), spec().env.len()), (1, 1));
+        world.secret("one", 0o644);
+        assert!(
+            !look(&stack(), &world.config).1.is_empty(),
+            "one that is there and open is told all the same"
+        );
     }
 
     #[test]

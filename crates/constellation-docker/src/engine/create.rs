@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::{lifecycle::whole_seconds, version::ApiVersion};
-use crate::spec::{ContainerSpec, Mount, MountKind, NetworkMode, Port, RestartPolicy};
+use crate::spec::{ContainerSpec, Mount, MountKind, NetworkMode, Port, Propagation, RestartPolicy};
 
 /// From this version on a container is made with all its networks at once; older daemons take one and have the
 /// others connected after.
@@ -134,6 +134,14 @@ struct MountBody<'a> {
     read_only: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     tmpfs_options: Option<TmpfsOptions>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bind_options: Option<BindOptions>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct BindOptions {
+    propagation: &'static str,
 }
 
 #[derive(Debug, Serialize)]
@@ -293,5 +301,10 @@ fn mount(mount: &Mount) -> MountBody<'_> {
             ("tmpfs", None, size_bytes.map(|size_bytes| TmpfsOptions { size_bytes }))
         }
     };
-    MountBody { kind, source, target: &mount.target, read_only: mount.read_only, tmpfs_options }
+    let bind_options = match mount.propagation {
+        Propagation::Private => None,
+        Propagation::Slave => Some(BindOptions { propagation: "rslave" }),
+        Propagation::Shared => Some(BindOptions { propagation: "rshared" }),
+    };
+    MountBody { kind, source, target: &mount.target, read_only: mount.read_only, tmpfs_options, bind_options }
 }

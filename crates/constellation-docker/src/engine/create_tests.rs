@@ -179,7 +179,7 @@ fn a_published_port_is_exposed_and_may_have_several_bindings() {
 
 #[test]
 fn every_kind_of_mount_is_sent() {
-    let mount = |kind, target: &str, read_only| Mount { kind, target: target.into(), read_only };
+    let mount = |kind, target: &str, read_only| Mount::new(kind, target, read_only);
     let added = added_by(|spec| {
         spec.mounts = vec![
             mount(MountKind::Bind { source: "/srv".into() }, "/data", true),

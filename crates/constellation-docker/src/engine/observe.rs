@@ -17,7 +17,7 @@ use crate::{
     container::{Container, ContainerId},
     error::RuntimeError,
     spec::{
-        ContainerSpec, HealthCheck, Mount, MountKind, NetworkMode, Port, PortBinding, Resources,
+        ContainerSpec, HealthCheck, Mount, MountKind, NetworkMode, Port, PortBinding, Propagation, Resources,
         RestartPolicy, Ulimit,
     },
 };
@@ -164,25 +164,35 @@ fn mounts(host: &Value) -> Vec<Mount> {
             },
             _ => continue,
         };
-        found.push(Mount {
-            kind,
-            target: text(&mount["Target"]).to_owned(),
-            read_only: flag(&mount["ReadOnly"]),
-        });
+        let mut found_mount = Mount::new(kind, text(&mount["Target"]), flag(&mount["ReadOnly"]));
+        found_mount.propagation = propagation([text(&mount["BindOptions"]["Propagation"])]);
+        found.push(found_mount);
     }
     for bind in strings(&host["Binds"]) {
         let mut parts = bind.split(':');
         let (Some(source), Some(target)) = (parts.next(), parts.next()) else { continue };
-        let read_only = parts.next().is_some_and(|options| options.split(',').any(|option| option == "ro"));
+        let options: Vec<&str> = parts.next().unwrap_or_default().split(',').collect();
+        let read_only = options.contains(&"ro");
         let kind = if source.starts_with('/') {
             MountKind::Bind { source: source.to_owned() }
         } else {
             MountKind::Volume { name: source.to_owned() }
         };
-        found.push(Mount { kind, target: target.to_owned(), read_only });
+        let mut mount = Mount::new(kind, target, read_only);
+        mount.propagation = propagation(options.iter().copied());
+        found.push(mount);
     }
     found.sort_by(|a, b| a.target.cmp(&b.target));
     found
+}
+
+fn propagation<'a>(options: impl IntoIterator<Item = &'a str>) -> Propagation {
+    let known = options.into_iter().find_map(|option| match option {
+        "rslave" | "slave" => Some(Propagation::Slave),
+        "rshared" | "shared" => Some(Propagation::Shared),
+        _ => None,
+    });
+    known.unwrap_or_default()
 }
 
 fn health(value: &Value) -> Option<HealthCheck> {
@@ -312,8 +322,12 @@ mod tests {
             host_port: Some(8080),
         }];
         spec.networks = [("backend".to_owned(), words(&["web"])), ("public".to_owned(), vec![])].into();
-        let mount = |kind, target: &str, read_only| Mount { kind, target: target.into(), read_only };
+        let mount = |kind, target: &str, read_only| Mount::new(kind, target, read_only);
         spec.mounts = vec![
+            Mount {
+                propagation: Propagation::Shared,
+                ..mount(MountKind::Bind { source: "/a".into() }, "/0", false)
+            },
             mount(MountKind::Bind { source: "/a".into() }, "/1", true),
             mount(MountKind::Volume { name: "v1".into() }, "/2", false),
             mount(MountKind::Tmpfs { size_bytes: Some(1024) }, "/3", false),

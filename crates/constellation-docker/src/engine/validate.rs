@@ -87,6 +87,12 @@ fn mounts(spec: &ContainerSpec) -> Wrong {
         if !mount.target.starts_with('/') {
             return Some(("mounts", format!("target `{}` is not an absolute path", mount.target)));
         }
+        if !mount.propagation.is_private() && !matches!(mount.kind, MountKind::Bind { .. }) {
+            return Some((
+                "mounts",
+                format!("`{}` is no path of the host, so nothing propagates", mount.target),
+            ));
+        }
         match &mount.kind {
             MountKind::Bind { source } if !source.starts_with('/') => {
                 return Some(("mounts", format!("source `{source}` is not an absolute path of the host")));
@@ -206,7 +212,7 @@ mod tests {
                 "mounts",
                 with(|s| {
                     let kind = MountKind::Bind { source: "data".to_owned() };
-                    s.mounts.push(Mount { kind, target: "/data".to_owned(), read_only: false });
+                    s.mounts.push(Mount::new(kind, "/data", false));
                 }),
             ),
             ("memory_bytes", with(|s| s.resources.memory_bytes = Some(u64::MAX))),

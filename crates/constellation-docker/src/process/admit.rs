@@ -257,7 +257,7 @@ mod tests {
             ("user", |s| s.user = Some("1000".into())),
             ("mounts", |s| {
                 let kind = MountKind::Tmpfs { size_bytes: None };
-                s.mounts.push(Mount { kind, target: "/tmp".into(), read_only: false });
+                s.mounts.push(Mount::new(kind, "/tmp", false));
             }),
             ("read_only_root", |s| s.read_only_root = true),
             ("devices", |s| s.devices.push("/dev/kvm".into())),

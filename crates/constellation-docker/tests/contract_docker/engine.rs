@@ -43,7 +43,7 @@ async fn the_daemon_accepts_every_field_of_a_specification() {
 
 fn everything(world: &Docker) -> ContainerSpec {
     let strings = |items: &[&str]| items.iter().map(ToString::to_string).collect::<Vec<_>>();
-    let mount = |kind, target: &str, read_only| Mount { kind, target: target.into(), read_only };
+    let mount = |kind, target: &str, read_only| Mount::new(kind, target, read_only);
     let binding =
         |host_ip: [u8; 4]| PortBinding { container: Port::tcp(80), host_ip: host_ip.into(), host_port: None };
     let mut spec = ContainerSpec::new("", &world.image).env("A", "1").label("l", "v").expose(Port::udp(53));

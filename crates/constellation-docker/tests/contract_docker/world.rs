@@ -84,7 +84,7 @@ impl ContractWorld for Docker {
 
     fn shared_folder(&self) -> SharedFolder {
         let source = self.folder.path().to_str().unwrap().to_owned();
-        let mount = Mount { kind: MountKind::Bind { source }, target: INSIDE.to_owned(), read_only: false };
+        let mount = Mount::new(MountKind::Bind { source }, INSIDE, false);
         SharedFolder { outside: self.folder.path().to_owned(), inside: INSIDE.to_owned(), mount: Some(mount) }
     }
 

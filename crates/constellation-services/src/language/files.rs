@@ -1,5 +1,6 @@
 //! What a service finds in its file system: secrets, configuration files and volumes.
 
+use constellation_docker::Propagation;
 use serde::Serialize;
 
 use super::units::Size;
@@ -31,11 +32,12 @@ pub struct Secret {
     pub(crate) mode: u32,
     pub(crate) owner: Option<(u32, u32)>,
     pub(crate) env: Vec<SecretEnv>,
+    pub(crate) optional: bool,
 }
 
 /// The secret in this file, relative to the secrets path. Inside it is `/run/secrets/<name without .txt>`.
 pub fn secret(file: impl Into<String>) -> Secret {
-    Secret { file: file.into(), target: None, mode: 0o400, owner: None, env: Vec::new() }
+    Secret { file: file.into(), target: None, mode: 0o400, owner: None, env: Vec::new(), optional: false }
 }
 
 impl Secret {
@@ -70,6 +72,13 @@ impl Secret {
     #[must_use]
     pub fn env_as(mut self, variable: impl Into<String>, pattern: impl Into<String>) -> Self {
         self.env.push(SecretEnv { variable: variable.into(), pattern: pattern.into() });
+        self
+    }
+
+    /// Where the operator has no such file, the service does without: nothing is mounted, and its variables are not set.
+    #[must_use]
+    pub fn optional(mut self) -> Self {
+        self.optional = true;
         self
     }
 
@@ -201,6 +210,7 @@ pub struct Volume {
     pub(crate) kind: VolumeKind,
     pub(crate) target: String,
     pub(crate) read_only: bool,
+    pub(crate) propagation: Propagation,
 }
 
 /// A path of the host.
@@ -242,7 +252,7 @@ impl VolumeSource {
 
     /// Where it is mounted: an absolute path inside.
     pub fn at(self, target: impl Into<String>) -> Volume {
-        Volume { kind: self.0, target: target.into(), read_only: false }
+        Volume { kind: self.0, target: target.into(), read_only: false, propagation: Propagation::Private }
     }
 }
 
@@ -251,6 +261,20 @@ impl Volume {
     #[must_use]
     pub fn read_only(mut self) -> Self {
         self.read_only = true;
+        self
+    }
+
+    /// Mounts that the host makes below it later are seen inside.
+    #[must_use]
+    pub fn follows_host(mut self) -> Self {
+        self.propagation = Propagation::Slave;
+        self
+    }
+
+    /// Mounts that either makes below it later are seen by both, such as those of a FUSE program inside.
+    #[must_use]
+    pub fn shared_with_host(mut self) -> Self {
+        self.propagation = Propagation::Shared;
         self
     }
 }

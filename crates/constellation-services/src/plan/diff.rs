@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use constellation_docker::{
-    ContainerSpec, HealthCheck, Mount, MountKind, NetworkMode, PortBinding, Resources, RestartPolicy,
+    ContainerSpec, HealthCheck, Mount, MountKind, NetworkMode, PortBinding, Propagation, Resources,
+    RestartPolicy,
 };
 use serde::{Deserialize, Serialize};
 
@@ -223,6 +224,11 @@ fn mounted(mount: &Mount) -> String {
         MountKind::Volume { name } => format!("volume {name}"),
         MountKind::Tmpfs { size_bytes: Some(size) } => format!("memory, {size} bytes"),
         MountKind::Tmpfs { size_bytes: None } => "memory".to_owned(),
+    };
+    let what = match mount.propagation {
+        Propagation::Private => what,
+        Propagation::Slave => format!("{what} (follows the host)"),
+        Propagation::Shared => format!("{what} (shared with the host)"),
     };
     if mount.read_only { format!("{what} (read-only)") } else { what }
 }

@@ -10,8 +10,8 @@ use constellation_docker::{
 };
 
 use super::{
-    Context, DEFINITION_LABEL, FileToWrite, FolderToMake, Rendered, SecretToCopy, VolumeToMake, Why,
-    definition_hash, labels, service_id, short_hash,
+    Context, DEFINITION_LABEL, FileToWrite, FolderToMake, Rendered, SecretGenerations, SecretToCopy,
+    VolumeToMake, Why, definition_hash, labels, service_id, short_hash,
 };
 use crate::{
     Problem,
@@ -226,7 +226,9 @@ fn material(
             }
             VolumeKind::Tmpfs { size } => MountKind::Tmpfs { size_bytes: size.map(Size::as_bytes) },
         };
-        spec.mounts.push(Mount { kind, target: volume.target.clone(), read_only: volume.read_only });
+        let mut mount = Mount::new(kind, volume.target.clone(), volume.read_only);
+        mount.propagation = volume.propagation;
+        spec.mounts.push(mount);
         why.say("volumes", volume.target.clone(), SAID);
     }
     for config in &service.configs {
@@ -247,6 +249,14 @@ fn material(
     for secret in &service.secrets {
         let target = secret.target();
         let generation = context.generations.of(&member.id(), &secret.file);
+        if generation == SecretGenerations::LEFT_OUT {
+            why.say(
+                "secrets",
+                format!("{target} is left out"),
+                format!("there is no {}, and it is optional", secret.file),
+            );
+            continue;
+        }
         let copy = secret_copy(context.config, member, &secret.file, generation);
         spec.mounts.push(read_only_file(&copy, target.clone()));
         for env in &secret.env {
@@ -276,7 +286,7 @@ fn material(
 
 fn read_only_file(path: &Path, target: String) -> Mount {
     let source = path.to_string_lossy().into_owned();
-    Mount { kind: MountKind::Bind { source }, target, read_only: true }
+    Mount::new(MountKind::Bind { source }, target, true)
 }
 
 fn confinement(service: &Service, spec: &mut ContainerSpec, why: &mut Reasons) {

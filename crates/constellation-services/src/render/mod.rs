@@ -187,6 +187,9 @@ pub struct Desired {
 pub struct SecretGenerations(pub BTreeMap<(String, String), u32>);
 
 impl SecretGenerations {
+    /// The generation of an optional secret that the operator does not have.
+    pub(crate) const LEFT_OUT: u32 = 0;
+
     pub(crate) fn of(&self, service: &str, file: &str) -> u32 {
         self.0.get(&(service.to_owned(), file.to_owned())).copied().unwrap_or(1)
     }

@@ -86,6 +86,13 @@ pub(super) fn check(about: &mut About<'_, '_>) {
             }
             _ => {}
         }
+        if !volume.propagation.is_private() && !matches!(volume.kind, VolumeKind::Bind { .. }) {
+            let what = format!(
+                "{} is no path of the host, so no mount below it is seen elsewhere",
+                shown(&volume.target)
+            );
+            about.wrong("volumes", what, "leave `follows_host` and `shared_with_host` out, or use `bind`");
+        }
         target(about, "volumes", &volume.target, &mut targets);
     }
 }
