@@ -45,6 +45,7 @@ mod plan;
 mod problem;
 mod registry;
 mod render;
+pub mod scaffold;
 mod store;
 mod survey;
 mod validate;

@@ -153,6 +153,10 @@ pub(super) enum Command {
         #[arg(long, default_value_t = 10, value_name = "RUNS")]
         last: usize,
     },
+    /// Write a crate of one's own: one routed service, and this whole tool around it
+    New(NewArgs),
+    /// Write Rust code from a Compose file
+    Import(ImportArgs),
     /// Print the completions of a shell
     Completions {
         /// Which shell
@@ -201,4 +205,27 @@ pub(super) struct RollbackArgs {
     /// Do not ask
     #[arg(long, short)]
     pub(super) yes: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct NewArgs {
+    /// The folder to make; its name is the crate's
+    #[arg(value_name = "DIR")]
+    pub(super) folder: PathBuf,
+    /// Depend on this working copy of the repository instead of the repository itself
+    #[arg(long, env = "CONSTELLATION_SOURCE", value_name = "DIR")]
+    pub(super) source: Option<PathBuf>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct ImportArgs {
+    /// The Compose file
+    #[arg(value_name = "FILE")]
+    pub(super) file: PathBuf,
+    /// The stack's name where the file has none (else its folder's)
+    #[arg(long, value_name = "NAME")]
+    pub(super) name: Option<String>,
+    /// Write the code to this file, such as src/blog.rs
+    #[arg(long, short, value_name = "FILE")]
+    pub(super) out: Option<PathBuf>,
 }

@@ -2,6 +2,7 @@
 
 mod adopt;
 mod apply;
+mod begin;
 mod define;
 mod down;
 mod observe;
@@ -28,6 +29,12 @@ pub(super) fn execute(program: &str, args: Args, stacks: &dyn Fn(&Config) -> Vec
         out.text(&String::from_utf8_lossy(&text))?;
         return Ok(ExitCode::SUCCESS);
     }
+    // What needs no configuration must not stumble over one.
+    match &args.command {
+        Command::New(args) => return begin::new(args, out),
+        Command::Import(args) => return begin::import(args, out),
+        _ => {}
+    }
     let scene = Scene::new(&args.global, stacks)?;
     match args.command {
         Command::Validate => define::validate(&scene, out),
@@ -46,7 +53,7 @@ pub(super) fn execute(program: &str, args: Args, stacks: &dyn Fn(&Config) -> Vec
             on_machine(down::down(&scene, &selection, volumes, yes, out))
         }
         Command::Adopt { service, different } => on_machine(adopt::adopt(&scene, &service, different, out)),
-        Command::Completions { .. } => Ok(ExitCode::SUCCESS),
+        Command::New(_) | Command::Import(_) | Command::Completions { .. } => Ok(ExitCode::SUCCESS),
     }
 }
 
