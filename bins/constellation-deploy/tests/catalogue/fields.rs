@@ -117,9 +117,9 @@ pub(crate) fn ours(rendered: &Rendered, context: &Context<'_>) -> Fields {
     let service = context.chapter.stack().get(rendered.id.name()).unwrap();
     let as_json = serde_json::to_value(service).unwrap();
     if let Some(build) = as_json.pointer("/image/build").filter(|build| !build.is_null()) {
-        for field in ["context", "dockerfile"] {
-            sheet.say(format!("build.{field}"), build[field].as_str().unwrap());
-        }
+        let folder = build.pointer("/source/folder").and_then(serde_json::Value::as_str);
+        sheet.say("build.context", folder.unwrap_or("the definition itself"));
+        sheet.say("build.dockerfile", build["dockerfile"].as_str().unwrap());
     }
     sheet.say("container_name", &spec.name);
     sheet.say_if("hostname", spec.hostname.as_ref());
