@@ -78,7 +78,7 @@ fn firecrawl(cfg: &Config) -> Entry {
     );
     let redis = redis_address(cfg);
     let secrets = from_files()
-        .key("openai-api-key.txt", "OPENAI_API_KEY")
+        .optional_keys([("openai-api-key.txt", "OPENAI_API_KEY")])
         .key("firecrawl-api-key.txt", "BULL_AUTH_KEY")
         .key("firecrawl-api-key.txt", "TEST_API_KEY")
         .address(POSTGRES_PASSWORD, "NUQ_DATABASE_URL", database)

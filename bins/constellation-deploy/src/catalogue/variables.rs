@@ -5,14 +5,15 @@ use std::fmt::Display;
 use constellation_services::prelude::*;
 
 /// For each name up to `--`: what the file in `<name>_FILE` holds becomes the variable `<name>`; of `<name>=a{}b`, the text
-/// behind `=` with that in place of `{}`. An empty file sets nothing. Then it becomes the program behind `--`.
+/// behind `=` with that in place of `{}`. An empty file sets nothing, and so does one that there is not. Then it becomes the
+/// program behind `--`.
 ///
 /// Only what every shell has built in: some images have a shell and nothing else.
 const READ_AND_BECOME: &str = r#"while [ "$1" != -- ]; do
     name=${1%%=*}
     eval "file=\$${name}_FILE"
     secret=
-    IFS= read -r secret < "$file" || [ -n "$secret" ] || :
+    if [ -n "$file" ]; then IFS= read -r secret < "$file" || :; fi
     case $1 in
     *=*'{}'*) shape=${1#*=}; value=${shape%%'{}'*}$secret${shape#*'{}'} ;;
     *=*) value=${1#*=} ;;
@@ -39,10 +40,18 @@ exec "$@""#;
 /// ```
 #[derive(Debug, Default)]
 pub struct FromFiles {
-    /// Each file with the variables that say where it is.
-    files: Vec<(String, Vec<String>)>,
+    files: Vec<InVariables>,
     words: Vec<String>,
     owner: Option<(u32, u32)>,
+}
+
+/// A file, with the variables that say where it is.
+#[derive(Debug)]
+struct InVariables {
+    file: String,
+    variables: Vec<String>,
+    /// Whether the program does without it.
+    optional: bool,
 }
 
 /// No variables yet.
@@ -53,20 +62,25 @@ pub fn from_files() -> FromFiles {
 impl FromFiles {
     /// This variable is the first line of this secret. One secret may be in several variables.
     pub fn key(mut self, file: &str, variable: &str) -> Self {
-        self.note(file, variable);
+        self.note(file, variable, false);
         self.words.push(variable.to_owned());
         self
     }
 
-    /// As [`key`](Self::key), for many.
-    pub fn keys<'a>(self, keys: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
-        keys.into_iter().fold(self, |files, (file, variable)| files.key(file, variable))
+    /// As [`key`](Self::key), for keys of which an operator has some: the program does without the others.
+    #[must_use]
+    pub fn optional_keys<'a>(mut self, keys: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        for (file, variable) in keys {
+            self.note(file, variable, true);
+            self.words.push(variable.to_owned());
+        }
+        self
     }
 
     /// This variable is an address such as `redis://:{}@redis`, with the secret in place of `{}`. What stands in an address
     /// must be of letters and digits, or be percent-encoded.
     pub fn address(mut self, file: &str, variable: &str, shape: impl Display) -> Self {
-        self.note(file, variable);
+        self.note(file, variable, false);
         self.words.push(format!("{variable}={shape}"));
         self
     }
@@ -77,10 +91,16 @@ impl FromFiles {
         self
     }
 
-    fn note(&mut self, file: &str, variable: &str) {
-        match self.files.iter_mut().find(|(name, _)| name == file) {
-            Some((_, variables)) => variables.push(variable.to_owned()),
-            None => self.files.push((file.to_owned(), vec![variable.to_owned()])),
+    fn note(&mut self, file: &str, variable: &str, optional: bool) {
+        match self.files.iter_mut().find(|known| known.file == file) {
+            Some(known) => {
+                known.variables.push(variable.to_owned());
+                known.optional &= optional;
+            }
+            None => {
+                let variables = vec![variable.to_owned()];
+                self.files.push(InVariables { file: file.to_owned(), variables, optional });
+            }
         }
     }
 
@@ -88,14 +108,11 @@ impl FromFiles {
     /// `command` follows it as it would have.
     pub fn then(self, program: &[&str]) -> impl FnOnce(Service) -> Service {
         move |service| {
-            let service = self.files.iter().fold(service, |service, (file, variables)| {
-                let whereabouts = variables
-                    .iter()
-                    .fold(secret(file), |secret, variable| secret.env_file(format!("{variable}_FILE")));
-                service.secret(match self.owner {
-                    Some((uid, gid)) => whereabouts.owner(uid, gid),
-                    None => whereabouts,
-                })
+            let service = self.files.iter().fold(service, |service, known| {
+                let whereabouts = known.variables.iter().fold(secret(&known.file), |secret, variable| {
+                    secret.env_file(format!("{variable}_FILE"))
+                });
+                service.secret(if known.optional { whereabouts.optional() } else { whereabouts })
             });
             let start = ["/bin/sh", "-c", READ_AND_BECOME, "sh"].into_iter().map(str::to_owned);
             let end = ["--"].into_iter().chain(program.iter().copied()).map(str::to_owned);
@@ -123,7 +140,7 @@ mod tests {
         shell.args(["-c", READ_AND_BECOME, "sh"]).args(words).args(["--", "env"]);
         let output = shell.output().unwrap();
         assert!(output.status.success(), "{output:?}");
-        String::from_utf8(output.stdout).unwrap()
+        format!("\n{}", String::from_utf8(output.stdout).unwrap())
     }
 
     #[test]
@@ -135,8 +152,9 @@ mod tests {
 
     #[test]
     fn an_empty_or_a_missing_file_sets_nothing() {
-        let seen = environment(&[("A", "")], &["A", "GONE"]);
-        assert!(!seen.contains("A=\n") && !seen.contains("GONE"), "{seen}");
+        let seen = environment(&[("A", "")], &["A", "GONE", "U=x://{}@h"]);
+        assert!(!seen.contains("\nA=") && !seen.contains("GONE"), "{seen}");
+        assert!(seen.contains("\nU=x://@h\n"), "an address is one without a password, too: {seen}");
     }
 
     #[test]

@@ -34,9 +34,8 @@ pub(super) fn litellm(cfg: &Config) -> Entry {
     let secrets = from_files()
         .key("litellm-master-key.txt", "LITELLM_MASTER_KEY")
         .key("litellm-master-key.txt", "UI_PASSWORD")
-        .keys(SHARED_KEYS.iter().copied())
-        .key("jina-api-key.txt", "JINA_API_KEY")
-        .key("kagi-api-key.txt", "KAGI_API_KEY")
+        .optional_keys(SHARED_KEYS.iter().copied())
+        .optional_keys([("jina-api-key.txt", "JINA_API_KEY"), ("kagi-api-key.txt", "KAGI_API_KEY")])
         .key(REDIS_PASSWORD, "REDIS_PASSWORD")
         .address(POSTGRES_PASSWORD, "DATABASE_URL", database);
     service("litellm", versioned(cfg, "ghcr.io/berriai/litellm-database", "LITELLM_TAG", "main-stable"))

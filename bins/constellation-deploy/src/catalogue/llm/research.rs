@@ -26,7 +26,7 @@ const KEYS: &[(&str, &str)] = &[
 ];
 
 pub(super) fn gptr(cfg: &Config) -> Entry {
-    let secrets = from_files().keys(SHARED_KEYS.iter().copied()).keys(KEYS.iter().copied());
+    let secrets = from_files().optional_keys(SHARED_KEYS.iter().copied()).optional_keys(KEYS.iter().copied());
     let page = |name: &str, port: u16| Route::http(port).named(name).host(cfg.host(name)).auth(NGINX_AUTH);
     service("gptr", cfg.own_image("ai-researchwizard-aio-fullstack:master"))
         .about("research agent: page, API and MCP server")

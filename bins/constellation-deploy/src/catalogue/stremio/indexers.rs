@@ -66,7 +66,7 @@ pub(super) fn jackett(cfg: &Config) -> Entry {
                 .mode(0o755),
         )
         .volume(bind(cfg.volume("jackett/config")).at("/config"))
-        .volume(bind("/mnt/remote/blackhole").at("/blackhole"))
+        .volume(bind("/mnt/remote/blackhole").at("/blackhole").follows_host())
         .with(through_warp(&[INDEXERS]))
         .route(Route::http(9117).host(cfg.host("jackett")).auth(NGINX_AUTH))
         .health(
