@@ -19,6 +19,7 @@ mod rclone;
 mod stremio;
 mod unsend;
 mod variables;
+mod warp;
 mod wordpress;
 
 pub use self::{
@@ -43,6 +44,7 @@ pub fn chapters(cfg: &Config) -> Vec<Chapter> {
         metrics::chapter(cfg),
         stremio::chapter(cfg),
         unsend::chapter(cfg),
+        warp::chapter(cfg),
         wordpress::chapter(cfg),
     ]
 }

@@ -21,9 +21,6 @@ use constellation_services::{Desired, prelude::*, render};
 
 use crate::fields::{Context, Fields, ours};
 
-/// Stacks of the reference that are not in the catalogue yet.
-const PENDING: &[&str] = &["warp"];
-
 /// One configuration, with everything that follows from it.
 struct Side {
     set: BTreeMap<String, String>,
@@ -175,8 +172,7 @@ fn every_reason_has_a_difference() {
         }
     }
     for difference in EVERYWHERE {
-        // What holds everywhere may be about a stack that is still to come.
-        if PENDING.is_empty() && !found.keys().any(|(_, field)| difference.covers(field)) {
+        if !found.keys().any(|(_, field)| difference.covers(field)) {
             idle.push(format!("everywhere: {}", difference.field));
         }
     }
@@ -200,7 +196,6 @@ fn every_service_of_the_reference_is_in_the_catalogue_and_no_other() {
     let reference = reference::stacks();
     let there: BTreeSet<String> = reference
         .iter()
-        .filter(|(stack, _)| !PENDING.contains(stack))
         .flat_map(|(stack, services)| ids(stack, services.keys().map(String::as_str).collect()))
         .collect();
     assert_eq!(here, there);

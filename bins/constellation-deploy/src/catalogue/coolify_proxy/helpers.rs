@@ -37,25 +37,44 @@ pub(super) fn docker_gen_failover(cfg: &Config) -> Entry {
     .differs("depends_on.dockerproxy-ro", "without its proxy it ends")
 }
 
+/// Traefik writes on, so a file is copied and cut: nobody here could tell Traefik of a new one.
+const LOGROTATE: &str = "\
+/var/log/traefik/*.log {
+    daily
+    maxsize 100M
+    rotate 14
+    missingok
+    notifempty
+    compress
+    delaycompress
+    copytruncate
+}
+";
+
 pub(super) fn logrotate_traefik(cfg: &Config) -> Entry {
-    let sources = match cfg.optional("SRC_PATH") {
-        Some(path) => HostPath::from(String::from(path)),
-        None => cfg.root("projects"),
-    };
-    let context = sources.join("reverse_proxy/logrotate-traefik");
-    Service::new("logrotate-traefik", build(context.as_str()).tagged(cfg.own_image("logrotate-traefik")))
+    let image = build_from(
+        "ARG BASE\nFROM ${BASE}\nRUN apk add --no-cache logrotate tzdata\nCOPY logrotate.conf /etc/logrotate.conf\n\
+         RUN chmod 0644 /etc/logrotate.conf\n\
+         CMD [\"/bin/sh\", \"-c\", \"while true; do logrotate -s /var/log/traefik/.rotated /etc/logrotate.conf; sleep 3600 & wait; done\"]\n",
+    )
+    .arg("BASE", versioned(cfg, "docker.io/library/alpine", "ALPINE_TAG", "3.22"))
+    .file("logrotate.conf", LOGROTATE)
+    .tagged(cfg.own_image("logrotate-traefik"));
+    Service::new("logrotate-traefik", image)
         .about("rotates the Traefik log files")
         .env("TZ", time_zone(cfg))
         .volume(bind(cfg.volume("traefik/logs")).at("/var/log/traefik"))
         .no_network()
+        .init()
         .caps(STEP_DOWN)
         .memory(64.mib())
         .memory_reservation(8.mib())
         .cpus(0.1.cores())
         .differs(
-            "build.context",
-            "relative to wherever the tool ran: below ROOT_PATH, or where SRC_PATH says",
+            "build.*",
+            "from a folder that came with nothing: its Dockerfile and settings stand in the definition",
         )
+        .differs("init", "its shell would not hear when it is to end")
 }
 
 pub(super) fn cloudflare_ddns(cfg: &Config) -> Entry {

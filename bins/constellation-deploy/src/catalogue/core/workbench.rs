@@ -57,20 +57,21 @@ pub(super) fn session_manager(cfg: &Config) -> Entry {
         .fold(Route::http(port).named("holoscript").host(cfg.host("holoscript")), |route, alias| {
             route.redirect_from(cfg.host(alias))
         });
-    service("session-manager", versioned(cfg, "alpine", "ALPINE_TAG", "3.22"))
+    let image = build_from(
+        "ARG BASE\nFROM ${BASE}\n\
+         RUN apk add --no-cache docker-cli py3-pip python3 unzip zip && pip install --no-cache-dir --break-system-packages \
+         --root-user-action=ignore docker fastapi httpx jinja2 python-multipart uvicorn websockets\n",
+    )
+    .arg("BASE", versioned(cfg, "docker.io/library/alpine", "ALPINE_TAG", "3.22"))
+    .tagged(cfg.own_image("session-manager"));
+    service("session-manager", image)
         .about("starts per-user code-server sessions on demand")
         .env("DEFAULT_WORKSPACE", "/workspace")
         .env("DOMAIN", cfg.domain())
         .env("EXT_PATH", extensions.join("holo-lsp-1.0.0.vsix").as_str())
         .env("INACTIVITY_TIMEOUT", "3600")
         .env("SESSION_MANAGER_PORT", port)
-        .command([
-            "sh",
-            "-c",
-            "apk add python3 py3-pip docker-cli zip unzip && pip install fastapi uvicorn httpx websockets docker jinja2 \
-             python-multipart --break-system-packages --root-user-action=ignore && mkdir -p /tmp/templates && \
-             exec python3 session_manager.py",
-        ])
+        .command(["python3", "/session_manager.py"])
         .volume(docker_socket(cfg))
         .volume(bind(&extensions).at(extensions.as_str()))
         .volume(source("index.html", "/tmp/templates/index.html"))
@@ -81,17 +82,23 @@ pub(super) fn session_manager(cfg: &Config) -> Entry {
             Health::shell(format!("wget -qO- http://127.0.0.1:{port}/health > /dev/null 2>&1 || exit 1"))
                 .every(secs(30))
                 .timeout(secs(10))
-                // It installs its packages first.
-                .start_period(mins(3)),
+                .start_period(secs(30)),
         )
         .engine_caps()
         .allow(Lint::DockerSocket, "it starts a container for each session, which is all that it is for")
         .differs("configs.*", "the operator's own sources: mounted from where they are")
         .differs("volumes.*", "the operator's own sources: mounted from where they are")
-        .differs("command", "the program is the main process, so that it hears when it is to end")
-        .differs("healthcheck.test", "one variable for the port: the program read another than the label and the test")
-        .differs("healthcheck.start_period", "it installs its packages at each start, which takes longer than 30 s")
-        .differs("labels.traefik.http.services.holoscript.loadbalancer.server.port", "one variable for the port, as above")
+        .differs("image.name", "it installed its packages at each start: an image of its own has them")
+        .differs("build.*", "an image of its own, made from the definition")
+        .differs("command", "its packages are in the image")
+        .differs(
+            "healthcheck.test",
+            "one variable for the port: the program read another than the label and the test",
+        )
+        .differs(
+            "labels.traefik.http.services.holoscript.loadbalancer.server.port",
+            "one variable for the port, as above",
+        )
         .differs("expose", "one variable for the port, as above")
 }
 
