@@ -1,6 +1,9 @@
 //! `docs/catalogue.md`: what is in the catalogue, and what it does otherwise than the reference.
 
-use std::fmt::Write as _;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+};
 
 use constellation_services::prelude::*;
 
@@ -36,7 +39,9 @@ pub fn markdown(cfg: &Config) -> String {
             name = stack.name(),
         ));
     }
-    say("\n## What differs everywhere\n".to_owned());
+    say("\n## Secret files\n".to_owned());
+    say(secrets(&chapters));
+    say("## What differs everywhere\n".to_owned());
     say(differences(EVERYWHERE.iter().map(|difference| (None, difference))));
     for chapter in &chapters {
         say(section(chapter));
@@ -44,6 +49,30 @@ pub fn markdown(cfg: &Config) -> String {
     page.truncate(page.trim_end().len());
     page.push('\n');
     page
+}
+
+/// What an operator has to have below the secrets path.
+fn secrets(chapters: &[Chapter]) -> String {
+    let mut files: BTreeMap<&str, (bool, BTreeSet<&str>)> = BTreeMap::new();
+    for chapter in chapters {
+        for service in chapter.stack().iter() {
+            for secret in service.secrets() {
+                let (optional, readers) = files.entry(secret.file()).or_insert((true, BTreeSet::new()));
+                *optional &= secret.is_optional();
+                readers.insert(service.name());
+            }
+        }
+    }
+    let mut text = "A stack needs the files of its services below the secrets path before it is applied; without an \
+                    optional one its\nservices do without. What ends in `.env` or `.ini` holds several values: \
+                    the tables below say which.\n\n| file | who reads it | |\n|---|---|---|\n"
+        .to_owned();
+    for (file, (optional, readers)) in files {
+        let readers: Vec<String> = readers.into_iter().map(|name| format!("`{name}`")).collect();
+        let optional = if optional { "optional" } else { "" };
+        let _ = writeln!(text, "| `{}` | {} | {optional} |", cell(file), readers.join(", "));
+    }
+    text
 }
 
 fn section(chapter: &Chapter) -> String {

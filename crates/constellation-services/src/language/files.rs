@@ -82,6 +82,16 @@ impl Secret {
         self
     }
 
+    /// The operator's file, relative to the secrets path.
+    pub fn file(&self) -> &str {
+        &self.file
+    }
+
+    /// Whether the service does without it.
+    pub fn is_optional(&self) -> bool {
+        self.optional
+    }
+
     /// The absolute path inside.
     pub fn target(&self) -> String {
         match &self.target {

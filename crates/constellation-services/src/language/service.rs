@@ -216,6 +216,11 @@ impl Service {
         !self.routes.is_empty()
     }
 
+    /// The secrets that it is shown.
+    pub fn secrets(&self) -> impl Iterator<Item = &Secret> {
+        self.secrets.iter()
+    }
+
     /// The lints that it answers for, each with its reason.
     pub fn allowed(&self) -> impl Iterator<Item = (Lint, &str)> {
         self.allowed.iter().map(|allowed| (allowed.lint, allowed.reason.as_str()))

@@ -29,7 +29,7 @@ pub(super) fn gptr(cfg: &Config) -> Entry {
     let secrets = from_files().optional_keys(SHARED_KEYS.iter().copied()).optional_keys(KEYS.iter().copied());
     let page = |name: &str, port: u16| Route::http(port).named(name).host(cfg.host(name)).auth(NGINX_AUTH);
     service("gptr", cfg.own_image("ai-researchwizard-aio-fullstack:master"))
-        .about("research agent: page, API and MCP server")
+        .about("research agent: page, API and MCP server; its image is one of your own: IMAGE_PREFIX says where")
         .env("CHOKIDAR_USEPOLLING", cfg.var("CHOKIDAR_USEPOLLING", "true"))
         .env("LANGSMITH_ENDPOINT", cfg.var("LANGSMITH_ENDPOINT", "https://api.smith.langchain.com"))
         .env("LANGSMITH_TRACING", cfg.var("LANGSMITH_TRACING", "true"))
