@@ -30,10 +30,11 @@ pub(super) fn chapter(cfg: &Config) -> Chapter {
 /// Between indexers and what asks them. Without a way out, so whoever leaves through WARP may be on it.
 const INDEXERS: &str = "indexers";
 
-/// A service whose connections leave through WARP: it is on that network, and on these, which have no way out.
+/// A service whose connections leave through WARP: it is on that network, and on these, which have no way out. It starts
+/// when the gateway is well, since until then it could reach nobody.
 fn through_warp(inside: &'static [&'static str]) -> impl FnOnce(Service) -> Service {
     move |service| {
-        let service = service.egress(Egress::Warp);
+        let service = service.egress(Egress::Warp).depends_on("warp-nat-gateway", Healthy);
         match inside {
             [] => service,
             inside => service.network(WARP_NAT_NET).networks(inside.iter().copied()),
