@@ -63,7 +63,11 @@ fn authentik(cfg: &Config, name: &str) -> Service {
             ("AUTHENTIK_REDIS__HOST", "redis"),
         ])
         .secret(of_authentik("authentik-secret-key.txt").env_as("AUTHENTIK_SECRET_KEY", "file://{}"))
-        .secret(of_authentik("gmail-app-password.txt").env_as("AUTHENTIK_EMAIL__PASSWORD", "file://{}"))
+        .secret(
+            of_authentik("gmail-app-password.txt")
+                .optional()
+                .env_as("AUTHENTIK_EMAIL__PASSWORD", "file://{}"),
+        )
         .secret(of_authentik(POSTGRES_PASSWORD).env_as("AUTHENTIK_POSTGRESQL__PASSWORD", "file://{}"))
         .secret(of_authentik(REDIS_PASSWORD).env_as("AUTHENTIK_REDIS__PASSWORD", "file://{}"))
         .volume(bind(cfg.volume("authentik/media")).owned_by(1000, 1000).at("/media"))

@@ -11,6 +11,7 @@ mod files;
 mod golden;
 mod labels;
 mod lints;
+mod plans;
 mod reference;
 mod variables;
 

@@ -65,6 +65,12 @@ pub(super) fn logrotate_traefik(cfg: &Config) -> Entry {
         .env("TZ", time_zone(cfg))
         .volume(bind(cfg.volume("traefik/logs")).at("/var/log/traefik"))
         .no_network()
+        // It writes down what it rotated at least once an hour.
+        .health(
+            Health::shell("find /var/log/traefik/.rotated -mmin -130 | grep -q .")
+                .every(mins(5))
+                .timeout(secs(10)),
+        )
         .init()
         .caps(STEP_DOWN)
         .memory(64.mib())
@@ -74,6 +80,7 @@ pub(super) fn logrotate_traefik(cfg: &Config) -> Entry {
             "build.*",
             "from a folder that came with nothing: its Dockerfile and settings stand in the definition",
         )
+        .differs("healthcheck*", "there was none")
         .differs("init", "its shell would not hear when it is to end")
 }
 
