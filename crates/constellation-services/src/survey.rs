@@ -24,11 +24,8 @@ pub async fn survey(
     images: &BTreeSet<String>,
 ) -> Result<Actual, SurveyError> {
     let adopted = store.adopted()?;
-    let (containers, networks) =
-        futures::try_join!(async { host.list(&ListFilter::default()).await }, async {
-            if host.has_networks() { host.networks().await } else { Ok(Vec::new()) }
-        },)?;
-    let mut actual = Actual { networks, has_networks: host.has_networks(), ..Actual::default() };
+    let containers = host.list(&ListFilter::default()).await?;
+    let mut actual = Actual { has_networks: host.has_networks(), ..Actual::default() };
     let mut ours = Vec::new();
     for container in containers {
         match owner(&container, &adopted) {
@@ -36,12 +33,14 @@ pub async fn survey(
             None => drop(actual.foreign.insert(container.name, container.id)),
         }
     }
-    let inspected = stream::iter(ours)
+    let inspections = stream::iter(ours)
         .map(|(container, service, definition)| inspect(host, store, container, service, definition))
         .buffered(INSPECTIONS)
-        .try_collect::<Vec<_>>()
-        .await?;
+        .try_collect::<Vec<_>>();
+    let networks = async { if host.has_networks() { host.networks().await } else { Ok(Vec::new()) } };
+    let (inspected, networks) = futures::try_join!(inspections, networks)?;
     actual.ours = inspected.into_iter().flatten().collect();
+    actual.networks = networks;
     volumes(host, desired, &mut actual).await?;
     for reference in images {
         if let Some(id) = host.image_id(reference).await?.filter(|id| !id.is_empty()) {

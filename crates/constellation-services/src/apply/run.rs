@@ -7,7 +7,10 @@ use std::{
 
 use constellation_core::{Clock, ServiceId};
 use constellation_docker::{ContainerId, RuntimeError};
-use futures::{StreamExt, stream::FuturesUnordered};
+use futures::{
+    StreamExt,
+    stream::{self, FuturesUnordered},
+};
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -20,7 +23,7 @@ use super::{
 use crate::{
     host::Host,
     language::Condition,
-    plan::{Actual, Deed, Found, Plan, ServiceStep},
+    plan::{Actual, Deed, Found, Plan, Role, ServiceStep},
     problem::Problem,
     render::{Desired, Rendered},
     store::{Entry, Journal, Outcome, Store, StoreError},
@@ -89,6 +92,9 @@ pub enum ApplyError {
     Store(#[from] StoreError),
 }
 
+/// Why a step was left out that had not begun.
+const INTERRUPTED: &str = "the run was interrupted";
+
 /// How far a service is, for those that wait for it; `Err` where it will not come.
 type Standing = Result<Progress, String>;
 
@@ -107,7 +113,10 @@ impl Apply<'_> {
         let services = desired.services.iter().filter(|service| wanted.contains(&service.id));
         fetch(self.host, services, self.fetch, self.watcher).await.map_err(ApplyError::Blocked)?;
         self.look_at_networks(actual, plan).await?;
-        let before = actual.ours.iter().map(|found| (found.service.clone(), found.definition.clone()));
+        // Of a replacement that was interrupted, the one that is in place counts.
+        let mut there: Vec<&Found> = actual.ours.iter().collect();
+        there.sort_by_key(|found| found.role == Role::Current);
+        let before = there.into_iter().map(|found| (found.service.clone(), found.definition.clone()));
         let first = Entry::Begun {
             at_ms: self.clock.wall().0,
             command: self.command.clone(),
@@ -120,8 +129,11 @@ impl Apply<'_> {
         let mut results = self.services(desired, actual, plan, &journal).await;
         let removals: Vec<&ServiceStep> =
             plan.services.iter().filter(|step| step.deed == Deed::Remove).collect();
-        for step in removals {
-            results.push(self.one(step, None, actual, &|_| {}, &journal).await);
+        for wave in removals.chunk_by(|a, b| a.wave == b.wave) {
+            let steps = stream::iter(wave.iter().copied())
+                .map(|step| self.removal(step, actual, &journal))
+                .buffer_unordered(self.parallel.max(1));
+            results.extend(steps.collect::<Vec<_>>().await);
         }
         let applied = Applied { run, results };
         let last = Entry::Ended { at_ms: self.clock.wall().0, ok: applied.is_ok() };
@@ -211,7 +223,7 @@ impl Apply<'_> {
                             };
                             let _place = places.acquire().await.ok();
                             if self.stopping.is_cancelled() {
-                                self.skipped(step, "the run was interrupted".to_owned(), journal)
+                                self.skipped(step, INTERRUPTED.to_owned(), journal)
                             } else {
                                 let tell = |progress: Progress| {
                                     if let Some(standing) = standings.get(&step.service) {
@@ -280,6 +292,13 @@ impl Apply<'_> {
         Ok(())
     }
 
+    async fn removal(&self, step: &ServiceStep, actual: &Actual, journal: &Mutex<Journal>) -> ServiceResult {
+        if self.stopping.is_cancelled() {
+            return self.skipped(step, INTERRUPTED.to_owned(), journal);
+        }
+        self.one(step, None, actual, &|_| {}, journal).await
+    }
+
     async fn one(
         &self,
         step: &ServiceStep,
@@ -344,7 +363,7 @@ impl Apply<'_> {
 }
 
 fn current<'a>(actual: &'a Actual, id: &ServiceId) -> Option<&'a Found> {
-    actual.ours.iter().find(|found| found.service == *id && found.role == crate::plan::Role::Current)
+    actual.ours.iter().find(|found| found.service == *id && found.role == Role::Current)
 }
 
 /// Services of one stack that ask for the same parallelism share that many turns.

@@ -69,9 +69,10 @@ impl Scene {
         Ok(Self { config, stacks, store, runtime: global.runtime, host: global.host.clone() })
     }
 
-    /// What should be on this node, without a look at the machine's files.
+    /// What should be on this node, whether or not the machine has what it needs.
     pub(super) fn defined(&self) -> Result<Desired, Problems> {
-        self.for_runtime(render(&self.stacks, &self.config, &crate::render::SecretGenerations::default())?)
+        let (generations, _missing) = material::look(&self.stacks, &self.config);
+        self.for_runtime(render(&self.stacks, &self.config, &generations)?)
     }
 
     /// What should be on this node.

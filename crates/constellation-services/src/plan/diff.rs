@@ -99,8 +99,19 @@ fn in_our_words(from: &ContainerSpec, to: &ContainerSpec) -> ContainerSpec {
     for (network, aliases) in &mut from.networks {
         // The engine adds the container's and the host's name.
         let wanted = to.networks.get(network).map(Vec::as_slice).unwrap_or_default();
+        // By its own name it is found everywhere.
+        if wanted.contains(&from.name) && !aliases.contains(&from.name) {
+            aliases.push(from.name.clone());
+        }
         aliases.retain(|alias| wanted.contains(alias));
         aliases.sort_by_key(|alias| wanted.iter().position(|other| other == alias));
+    }
+    if matches!(
+        (&from.network_mode, &to.network_mode),
+        (NetworkMode::Container(_), NetworkMode::Container(_))
+    ) {
+        // The engine may tell the other one's identity instead of its name.
+        from.network_mode = to.network_mode.clone();
     }
     if to.privileged {
         // It brings every capability, and switches off what would confine it.

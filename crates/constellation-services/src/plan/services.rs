@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use constellation_core::ServiceId;
-use constellation_docker::{ContainerId, RunState};
+use constellation_docker::{ContainerId, NetworkMode, RunState};
 
 use super::{
     Actual, Deed, FieldChange, Found, Plan, PlanOptions, Role, ServiceStep,
@@ -69,6 +69,7 @@ pub(super) fn plan(
             None => plan.unchanged.push(service.id.clone()),
         }
     }
+    follow_networks(desired, actual, &mut steps, plan);
     let wanted: BTreeSet<&ServiceId> = desired.services.iter().map(|service| &service.id).collect();
     let goes = |id: &ServiceId| {
         // A stack that nobody here defines is somebody else's.
@@ -79,11 +80,57 @@ pub(super) fn plan(
         actual.ours.iter().map(|found| &found.service).filter(|id| goes(id)).collect();
     let mut gone: Vec<&ServiceId> = gone.into_iter().collect();
     // What others wait for goes last.
-    gone.sort_by_key(|id| std::cmp::Reverse(waves.get(id).copied().unwrap_or(usize::MAX)));
+    let last = |id: &ServiceId| LAST_WAVE - waves.get(id).copied().unwrap_or_default();
+    gone.sort_by_key(|id| last(id));
     steps.sort_by(|a, b| (a.wave, &a.service).cmp(&(b.wave, &b.service)));
-    steps.extend(gone.into_iter().filter_map(|id| remove(id, doomed.contains(id), actual)));
+    steps.extend(gone.into_iter().filter_map(|id| remove(id, last(id), doomed.contains(id), actual)));
     plan.services = steps;
 }
+
+/// Who shares the network of a container that is made anew is made anew, too: its network would be gone.
+fn follow_networks(desired: &Desired, actual: &Actual, steps: &mut Vec<ServiceStep>, plan: &mut Plan) {
+    let anew: BTreeSet<String> = steps
+        .iter()
+        .filter(|step| matches!(step.deed, Deed::Create | Deed::Recreate))
+        .map(|step| step.container.clone())
+        .collect();
+    for service in &desired.services {
+        let NetworkMode::Container(other) = &service.spec.network_mode else { continue };
+        if !anew.contains(other) {
+            continue;
+        }
+        let reason = "the container whose network it shares is made anew".to_owned();
+        let Some(position) = plan.unchanged.iter().position(|id| *id == service.id) else {
+            if let Some(step) =
+                steps.iter_mut().find(|step| step.service == service.id && step.deed == Deed::Change)
+            {
+                step.deed = Deed::Recreate;
+                step.reason = reason;
+                step.order = Some(service.order);
+            }
+            continue;
+        };
+        let Some(current) = Group::of(&service.id, actual).current else { continue };
+        plan.unchanged.remove(position);
+        steps.push(ServiceStep {
+            service: service.id.clone(),
+            container: service.spec.name.clone(),
+            deed: Deed::Recreate,
+            reason,
+            changes: Vec::new(),
+            current: Some(current.id.clone()),
+            leftovers: Vec::new(),
+            restore: None,
+            from: Some(current.definition.clone()),
+            to: Some(service.definition.clone()),
+            order: Some(service.order),
+            wave: waves(desired).get(&service.id).copied().unwrap_or_default(),
+        });
+    }
+}
+
+/// The wave of what nothing else waits for when it goes: after all that is made.
+const LAST_WAVE: usize = usize::MAX;
 
 /// What was found of one service, and how an interrupted replacement is put in order.
 struct Group<'a> {
@@ -242,7 +289,7 @@ fn state(service: &Rendered, there: &Found) -> Verdict {
     }
 }
 
-fn remove(id: &ServiceId, asked: bool, actual: &Actual) -> Option<ServiceStep> {
+fn remove(id: &ServiceId, wave: usize, asked: bool, actual: &Actual) -> Option<ServiceStep> {
     let group = Group::of(id, actual);
     let there = group.settled().or_else(|| group.leftovers.first().copied())?;
     let others = [group.current, group.old].into_iter().flatten().chain(group.leftovers.iter().copied());
@@ -261,7 +308,7 @@ fn remove(id: &ServiceId, asked: bool, actual: &Actual) -> Option<ServiceStep> {
         from: Some(there.definition.clone()),
         to: None,
         order: None,
-        wave: usize::MAX,
+        wave,
     })
 }
 

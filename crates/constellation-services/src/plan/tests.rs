@@ -206,6 +206,34 @@ fn what_is_not_defined_any_more_goes_and_other_stacks_stay() {
 }
 
 #[test]
+fn who_shares_a_network_follows_the_one_that_has_it() {
+    let stack = |level: &str| {
+        desired([
+            Service::new("vpn", "x:1.0").env("LEVEL", level),
+            web().network_of("vpn"),
+            Service::new("a", "x:1.0"),
+        ])
+    };
+    let plan = all(&stack("2"), &running(&stack("1")));
+    assert_eq!(deeds(&plan), [("s/vpn".to_owned(), Deed::Recreate), ("s/web".to_owned(), Deed::Recreate)]);
+    assert_eq!((plan.services[0].wave, plan.services[1].wave), (0, 1));
+    assert_eq!(plan.unchanged.len(), 1);
+    assert!(all(&stack("1"), &running(&stack("1"))).is_empty());
+}
+
+#[test]
+fn what_others_wait_for_goes_last() {
+    let desired =
+        desired([web().depends_on("db", Started), Service::new("db", "x:1.0"), Service::new("a", "x:1.0")]);
+    let actual = running(&desired);
+    let remove = desired.services.iter().map(|service| service.id.clone()).collect();
+    let plan = plan(&desired, &actual, &PlanOptions { remove, ..PlanOptions::default() });
+    let order: Vec<_> = plan.services.iter().map(|step| step.service.name()).collect();
+    assert_eq!(order, ["web", "a", "db"]);
+    assert!(plan.services.iter().all(|step| step.deed == Deed::Remove));
+}
+
+#[test]
 fn a_foreign_container_is_never_touched_and_its_name_blocks() {
     let desired = desired([web()]);
     let mut actual = Actual { has_networks: true, ..Actual::default() };

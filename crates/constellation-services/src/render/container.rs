@@ -18,8 +18,8 @@ use crate::{
     config::Config,
     index::{Member, attachments},
     language::{
-        Capabilities, CpuShares, Cpus, Kind, Logging, Order, Reach, Restart, Service, Size, SizeUnits,
-        VolumeKind,
+        Capabilities, Condition, CpuShares, Cpus, Kind, Logging, Order, Reach, Restart, Service, Size,
+        SizeUnits, VolumeKind,
     },
 };
 
@@ -91,17 +91,25 @@ pub(super) fn render(member: Member<'_>, context: &Context<'_>) -> Result<Render
     labels::add(member, context.config, &mut spec, &mut why);
     let (order, order_why) = order(service);
     why.say("update.order", order.to_string(), order_why);
+    let shares = match &service.reach {
+        Reach::Service(other) => Some((other, Condition::Started)),
+        _ => None,
+    };
     let definition = definition_hash(&spec);
     spec.labels.insert(DEFINITION_LABEL.to_owned(), definition.clone());
     let mut depends_on = BTreeMap::new();
     let mut elsewhere = BTreeSet::new();
-    for (name, condition) in &service.depends_on {
+    // Whose network it shares must be there first; what was said of it goes before that.
+    let shares = shares.filter(|(other, _)| !service.depends_on.contains_key(*other));
+    for (name, condition) in
+        service.depends_on.iter().map(|(name, condition)| (name, *condition)).chain(shares)
+    {
         // `validate` has refused unknown names.
         let Ok(other) = context.index.service(&member.stack.name, name) else { continue };
         let id = service_id(other)?;
         why.say("depends_on", format!("{id} is {condition:?}"), SAID);
         if context.index.is_here(other) {
-            depends_on.insert(id, *condition);
+            depends_on.insert(id, condition);
         } else {
             elsewhere.insert(id);
         }
@@ -388,6 +396,9 @@ fn order(service: &Service) -> (Order, &'static str) {
     }
     if !service.ports.is_empty() || service.reach == Reach::Host {
         return (Order::StopFirst, "two of them cannot have the same port of the host");
+    }
+    if matches!(service.reach, Reach::Service(_)) {
+        return (Order::StopFirst, "two of them cannot listen in one network");
     }
     let writes = |kind: &VolumeKind| !matches!(kind, VolumeKind::Tmpfs { .. });
     if service.volumes.iter().any(|volume| !volume.read_only && writes(&volume.kind)) {

@@ -72,7 +72,7 @@ pub(super) async fn down(scene: &Scene, selection: &Selection, volumes: bool, ye
         return Ok(ExitCode::FAILURE);
     }
     let show = Show::new(*out);
-    let work = Work { scene, host: host.as_ref(), command: "down", parallel: 1 };
+    let work = Work { scene, host: host.as_ref(), command: "down", parallel: 8 };
     let applied = work.run(&desired, &actual, &plan, &show).await?;
     if applied.is_ok() {
         for volume in &doomed {

@@ -47,8 +47,6 @@ pub(super) async fn status(scene: &Scene, selection: &Selection, out: &Out) -> E
         }
         let definition = match (wanted, there) {
             (Some(wanted), Some(there)) if wanted.definition == there.definition => "as defined",
-            // A copy of a secret is part of a definition, and only `plan` reads secrets.
-            (Some(wanted), Some(_)) if !wanted.secrets.is_empty() => "see plan",
             (Some(_), Some(_)) => "differs",
             (Some(_), None) => "not there",
             (None, _) => "not defined here",
