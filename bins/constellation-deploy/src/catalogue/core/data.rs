@@ -72,7 +72,10 @@ pub(super) fn mongodb(cfg: &Config) -> Entry {
         .about("document database")
         .hostname(cfg.var("MONGODB_HOSTNAME", "mongodb"))
         .env("MONGO_INITDB_ROOT_USERNAME", cfg.var("MONGODB_ROOT_USERNAME", "root"))
-        .secret(secret("mongodb-root-password.txt").env_file("MONGO_INITDB_ROOT_PASSWORD_FILE"))
+        // Its entry point steps down before it reads the password: 999 is the image's user `mongodb`.
+        .secret(
+            secret("mongodb-root-password.txt").owner(999, 999).env_file("MONGO_INITDB_ROOT_PASSWORD_FILE"),
+        )
         .volume(bind(cfg.volume("mongodb/data")).at("/data/db"))
         .networks([BACKEND, DATA])
         .route(Route::tcp(27017).sni(cfg.host("mongodb")).tls())
@@ -91,7 +94,7 @@ pub(super) fn mongodb(cfg: &Config) -> Entry {
     let service = match cfg.optional("MONGODB_REPLICA_SET") {
         None => service,
         Some(set) => service
-            // 999 is the image's user `mongodb`; the server refuses a key that others can read.
+            // The server refuses a key that others can read.
             .secret(secret("mongodb-keyfile.txt").owner(999, 999))
             .command([
                 "--replSet",

@@ -104,6 +104,8 @@ pub(super) fn searxng(cfg: &Config) -> Entry {
                 .owner(977, 977)
                 .then(&["/usr/local/searxng/entrypoint.sh"]),
         )
+        // Should the image start as root: it makes its folders its own, and steps down.
+        .caps(STEP_DOWN)
         .volume(bind(cfg.volume("searxng/config")).owned_by(977, 977).at("/etc/searxng"))
         .volume(bind(cfg.volume("searxng/data")).owned_by(977, 977).at("/var/cache/searxng"))
         .route(Route::http(port).public("a search engine for everybody"))
