@@ -14,7 +14,7 @@ use crate::{
     host::Host,
     language::Order,
     material::{self, MaterialError},
-    plan::{Deed, Found, NEXT_SUFFIX, OLD_SUFFIX, ServiceStep},
+    plan::{Deed, Found, NEXT_SUFFIX, OLD_SUFFIX, ServiceStep, candidate_hostname},
     render::Rendered,
     store::{Outcome, Store, StoreError},
 };
@@ -111,6 +111,17 @@ impl Bench<'_> {
         self.store.remember(service)?;
         self.stage(work, "creating");
         let mut spec = service.spec.clone();
+        if spec.name != name {
+            // Whoever asks for the service by name must not meet one that nobody has judged. The engine's names follow
+            // the container's, so it is found by this one from the moment it takes it.
+            for aliases in spec.networks.values_mut() {
+                aliases.retain(|alias| *alias != service.spec.name);
+            }
+            // The engine makes an alias of the host name, too.
+            if spec.hostname.as_ref() == Some(&service.spec.name) {
+                spec.hostname = Some(candidate_hostname(&service.spec.name, &service.definition));
+            }
+        }
         name.clone_into(&mut spec.name);
         Ok(self.host.create(&spec).await?)
     }

@@ -50,6 +50,14 @@ pub(crate) fn drift(from: &ContainerSpec, to: &ContainerSpec) -> Vec<FieldChange
     observed(from, to).into_iter().filter(mutable).collect()
 }
 
+/// The host name of a container that is to take the place of another one of this name.
+pub(crate) fn candidate_hostname(name: &str, definition: &str) -> String {
+    // A host name has 63 characters at most.
+    let name: String = name.chars().take(54).collect();
+    let hash: String = definition.chars().take(8).collect();
+    format!("{name}-{hash}")
+}
+
 fn changes(from: &Fields, to: &Fields) -> Vec<FieldChange> {
     let mut names: Vec<&String> = from.keys().chain(to.keys()).collect();
     names.sort();
@@ -112,6 +120,13 @@ fn in_our_words(from: &ContainerSpec, to: &ContainerSpec) -> ContainerSpec {
     ) {
         // The engine may tell the other one's identity instead of its name.
         from.network_mode = to.network_mode.clone();
+    }
+    // A candidate that took its place keeps the host name that it was judged under.
+    if to.hostname.as_ref() == Some(&to.name)
+        && let (Some(hostname), Some(hash)) = (&from.hostname, to.labels.get(DEFINITION_LABEL))
+        && *hostname == candidate_hostname(&to.name, hash)
+    {
+        from.hostname.clone_from(&to.hostname);
     }
     if to.privileged {
         // It brings every capability, and switches off what would confine it.

@@ -20,7 +20,7 @@ pub use self::{
 };
 pub(crate) use self::{
     actual::{NEXT_SUFFIX, OLD_SUFFIX},
-    diff::observed,
+    diff::{candidate_hostname, observed},
     text::{changes_text, shown},
 };
 use crate::{

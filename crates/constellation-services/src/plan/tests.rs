@@ -222,6 +222,17 @@ fn who_shares_a_network_follows_the_one_that_has_it() {
 }
 
 #[test]
+fn the_host_name_of_a_candidate_is_no_difference_and_another_one_is() {
+    let desired = desired([web()]);
+    let wanted = &desired.services[0];
+    let mut there = wanted.spec.clone();
+    there.hostname = Some(candidate_hostname("web", &wanted.definition));
+    assert_eq!(observed(&there, &wanted.spec), []);
+    there.hostname = Some("other".to_owned());
+    assert_eq!(observed(&there, &wanted.spec).len(), 1);
+}
+
+#[test]
 fn what_others_wait_for_goes_last() {
     let desired =
         desired([web().depends_on("db", Started), Service::new("db", "x:1.0"), Service::new("a", "x:1.0")]);

@@ -53,7 +53,8 @@ pub(super) async fn status(scene: &Scene, selection: &Selection, out: &Out) -> E
         };
         let job = wanted.is_some_and(|service| service.job);
         let well = there.is_some_and(|there| is_well(job, &there.state));
-        all_well &= well;
+        // What nobody defines here is shown, and is nobody's failure here.
+        all_well &= well || wanted.is_none();
         let state = there.map_or("-".to_owned(), |there| state_of(job, &there.state));
         let health = there.map_or("-", |there| match there.state.health {
             HealthReport::None => "-",
