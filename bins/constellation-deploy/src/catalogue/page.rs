@@ -29,6 +29,10 @@ pub fn markdown(cfg: &Config) -> String {
          compares every field of every service with them.\n",
         chapters.len(),
     ));
+    say("**Versions of images are starting points.** No image was pulled when they were written down: each is a variable \
+         (`REDIS_TAG`, ...), and\n`apply` names the service and the image where a registry does not have \
+         one.\n"
+        .to_owned());
     say("| stack | services | what it is |\n|---|---|---|".to_owned());
     for chapter in &chapters {
         let stack = chapter.stack();
