@@ -59,6 +59,18 @@ pub enum Command {
     },
 }
 
+impl Command {
+    /// The process that says it, unless it is a leader's judgement on others.
+    pub fn asker(&self) -> Option<&LeaseHolder> {
+        match self {
+            Self::Acquire { holder, .. } | Self::Renew { holder, .. } | Self::Release { holder, .. } => {
+                Some(holder)
+            }
+            Self::Expire { .. } | Self::Bury { .. } => None,
+        }
+    }
+}
+
 /// What became of a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {

@@ -176,7 +176,8 @@ impl LeaseJudge {
                 Tenure::Held { .. } => self.config.ttl,
                 Tenure::Reserved(_) => self.config.reserve,
             };
-            if now >= docket.seen + lasts && unsaid(docket.said) {
+            let over = now >= docket.seen + lasts && !self.broken.is(Mutation::NeverExpires);
+            if over && unsaid(docket.said) {
                 docket.said = Some(now);
                 let (token, as_of) = (docket.token, docket.changed);
                 verdicts.push(Verdict(Command::Expire { kind: *kind, token, as_of }));

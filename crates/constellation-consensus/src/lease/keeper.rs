@@ -168,8 +168,13 @@ impl LeaseKeeper {
             }
             KeeperEvent::Wish(wish) => self.wish = wish,
             KeeperEvent::Applied(record, answer) => {
-                if record.changed != self.record.changed || record.tenure != Tenure::Free {
+                let news = record.changed != self.record.changed;
+                if news || record.tenure != Tenure::Free {
                     self.free_since = None;
+                }
+                if news && matches!(&record.tenure, Tenure::Reserved(heir) if *heir == self.me.node) {
+                    // Somebody waits for this node to take it: what it asked in vain before is no reason to let it lapse.
+                    self.in_vain = 0;
                 }
                 self.record = record;
                 if let Some(answer) = answer {

@@ -262,6 +262,20 @@ fn a_node_that_hears_nothing_in_time_asks_less_and_less_so_that_it_does_not_sit_
 }
 
 #[test]
+fn an_heir_that_asked_in_vain_for_long_asks_at_once_when_the_lease_is_kept_for_it() {
+    let mut keeper = keeper();
+    keeper.step(wants(), at(0));
+    let mut asks = 0;
+    for second in 0..60 {
+        asks += keeper.step(KeeperEvent::Tick, at(1000 * second)).len();
+    }
+    assert!(asks < 10, "it has become patient");
+    let reserved = Record { tenure: Tenure::Reserved(me().node), token: FencingToken(3), changed: 4 };
+    let effects = keeper.step(KeeperEvent::Applied(reserved, None), at(60_000));
+    assert!(matches!(effects[..], [KeeperEffect::Propose(Command::Acquire { .. })]), "{effects:?}");
+}
+
+#[test]
 fn a_new_leader_is_asked_at_once_whatever_was_asked_of_the_last_one() {
     let mut keeper = keeper();
     keeper.step(wants(), at(0));

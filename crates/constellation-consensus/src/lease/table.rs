@@ -105,7 +105,8 @@ impl LeaseTable {
     }
 
     pub(crate) fn keep_broken(self, broken: Broken) -> Self {
-        Self { broken, ..self }
+        let dead = if broken.is(Mutation::SnapshotForgetsTheDead) { VecDeque::new() } else { self.dead };
+        Self { broken, dead, ..self }
     }
 
     /// One lease as it stands.
@@ -177,7 +178,7 @@ impl LeaseTable {
         if self.is_dead(holder) {
             return Outcome::Refused(Refusal::Dead);
         }
-        if !self.holds(kind, holder, token) {
+        if !self.holds(kind, holder, token) && !self.revives(kind, token) {
             return Outcome::Refused(Refusal::NotHeld);
         }
         let record = Record { tenure: Tenure::Held { holder: holder.clone(), ask }, token, changed: index };
@@ -193,6 +194,8 @@ impl LeaseTable {
         token: FencingToken,
         heir: Option<&NodeName>,
     ) -> Outcome {
+        let any = self.broken.is(Mutation::ReleaseIgnoresToken);
+        let token = if any { self.record(kind).token } else { token };
         if !self.holds(kind, holder, token) {
             return Outcome::Refused(Refusal::NotHeld);
         }
@@ -244,6 +247,12 @@ impl LeaseTable {
         record.is_some_and(|record| {
             record.token == token && record.holder().is_some_and(|current| self.same(current, holder))
         })
+    }
+
+    fn revives(&self, kind: LeaseKind, token: FencingToken) -> bool {
+        let record = self.records.get(&kind);
+        self.broken.is(Mutation::RevivesByRenewal)
+            && record.is_some_and(|record| record.token == token && record.tenure == Tenure::Free)
     }
 
     fn same(&self, one: &LeaseHolder, other: &LeaseHolder) -> bool {

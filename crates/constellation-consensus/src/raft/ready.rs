@@ -33,7 +33,8 @@ impl<M: Machine> RaftNode<M> {
     /// Puts what the ready wants kept into memory and on its way to the disk.
     fn keep(&mut self, ready: &mut raft::Ready, outputs: &mut Vec<Output<M::Reply>>) {
         let number = ready.number();
-        let mut batch = Batch { sync: ready.must_sync(), ..Batch::default() };
+        let sync = ready.must_sync() && !self.broken.is(Mutation::AsksForNoSync);
+        let mut batch = Batch { sync, ..Batch::default() };
         if !ready.snapshot().is_empty() {
             batch.install = Some(convert::snapshot_from(ready.snapshot()));
             self.raw.mut_store().install(ready.snapshot().clone());
@@ -160,6 +161,9 @@ impl<M: Machine> RaftNode<M> {
     }
 
     fn checkpoint_is_due(&self) -> bool {
+        if self.broken.is(Mutation::NeverCheckpoints) {
+            return false;
+        }
         let store = self.raw.store();
         self.applied - store.snapshot_index() >= self.config.checkpoint_entries
             || store.bytes() >= self.config.checkpoint_bytes

@@ -3,7 +3,7 @@
 use constellation_core::{LeaseHolder, LeaseKind, LeaseStatus, NodeName};
 
 use crate::{
-    lease::{Answer, AskId, Sign, Wish},
+    lease::{AskId, Command, Outcome, Sign, Wish},
     machine::{ClusterCommand, Reply},
     raft::{
         Batch, Lost, RaftId, Role, Seat, Ticket,
@@ -52,18 +52,18 @@ pub enum Effect {
     Send(Message),
     /// Tell this node's other parts of a lease.
     Publish(LeaseKind, LeaseStatus),
-    /// A keeper asked the cluster for a lease, or for more of it; for logs and checkers.
-    Asked(LeaseKind, AskId),
-    /// A keeper told the cluster that it let a lease go; for logs and checkers.
-    LetGo(LeaseKind),
-    /// The answer to a keeper's question came; for logs and checkers.
+    /// A keeper asked the cluster for a lease or for more of it, or told it that it let a lease go; for logs and checkers.
+    Asked(Command),
+    /// The judge of a leader spoke: a tenure is over, or a process is buried; for logs and checkers.
+    Judged(Command),
+    /// What a keeper asked or told is applied here, maybe once more; for logs and checkers.
     Answered {
-        /// Of which lease.
-        lease: LeaseKind,
         /// Where in the log it stands.
         index: u64,
-        /// Which question, and what came of it.
-        answer: Answer,
+        /// What the keeper said.
+        command: Command,
+        /// What came of it.
+        outcome: Outcome,
     },
     /// Raft's leader or term changed.
     Role(Role),

@@ -120,7 +120,7 @@ impl Replica {
             Event::Tick => {
                 work.push_back(Input::Tick);
                 self.run(&mut work, now, &mut effects)?;
-                self.judge(JudgeEvent::Tick, now, &mut work);
+                self.judge(JudgeEvent::Tick, now, &mut work, &mut effects);
                 self.tell_keepers(&KeeperEvent::Tick, now, &mut work, &mut effects);
             }
             Event::Message(message) => work.push_back(Input::Message(message)),
@@ -128,9 +128,11 @@ impl Replica {
             Event::Wish(kind, wish) => self.wish(kind, wish, now, &mut work, &mut effects),
             Event::Died { holder, member } => {
                 work.extend(member.map(Input::Bereaved));
-                self.judge(JudgeEvent::Died(holder), now, &mut work);
+                self.judge(JudgeEvent::Died(holder), now, &mut work, &mut effects);
             }
-            Event::Hint(node, sign) => self.judge(JudgeEvent::Hint(node, sign), now, &mut work),
+            Event::Hint(node, sign) => {
+                self.judge(JudgeEvent::Hint(node, sign), now, &mut work, &mut effects);
+            }
             Event::Unreachable(peer) => work.push_back(Input::Unreachable(peer)),
             Event::Read(ticket) => work.push_back(Input::Read(ticket)),
             Event::Propose(ticket, command) => work.push_back(Input::Propose(ticket, command.encode())),
@@ -163,21 +165,21 @@ impl Replica {
             Output::Send(message) => effects.push(Effect::Send(message)),
             Output::Role(role) => {
                 if !role.leads {
-                    self.judge(JudgeEvent::Follows, now, work);
+                    self.judge(JudgeEvent::Follows, now, work, effects);
                 }
                 effects.push(Effect::Role(role));
                 if role.leader.is_some() {
                     self.tell_keepers(&KeeperEvent::Leader, now, work, effects);
                 }
             }
-            Output::Leads => self.judge(JudgeEvent::Leads, now, work),
+            Output::Leads => self.judge(JudgeEvent::Leads, now, work, effects),
             Output::Applied { reply, index, ticket } => {
-                for lease in KINDS {
-                    let answer = own_answer(&reply, lease, &self.me);
-                    effects.extend(answer.map(|answer| Effect::Answered { lease, index, answer }));
-                }
                 match &reply {
-                    Reply::Lease { .. } => {
+                    Reply::Lease { command, outcome } => {
+                        if command.asker() == Some(&self.me) {
+                            let (command, outcome) = (command.clone(), outcome.clone());
+                            effects.push(Effect::Answered { index, command, outcome });
+                        }
                         self.tell_table(Some(&reply), now, work, effects);
                         effects.push(Effect::Table);
                     }
@@ -220,7 +222,7 @@ impl Replica {
             let event = KeeperEvent::Applied(table.record(kind), answer);
             said.extend(keeper.step(event, holder_now).into_iter().map(|effect| (kind, effect)));
         }
-        self.propose_verdicts(verdicts, work);
+        self.propose_verdicts(verdicts, work, effects);
         self.perform(said, work, effects);
     }
 
@@ -255,15 +257,27 @@ impl Replica {
         self.perform(said, work, effects);
     }
 
-    fn judge(&mut self, event: JudgeEvent<'_>, now: Now, work: &mut VecDeque<Input>) {
+    fn judge(
+        &mut self,
+        event: JudgeEvent<'_>,
+        now: Now,
+        work: &mut VecDeque<Input>,
+        effects: &mut Vec<Effect>,
+    ) {
         let verdicts = self.judge.step(event, now.judge);
-        self.propose_verdicts(verdicts, work);
+        self.propose_verdicts(verdicts, work, effects);
     }
 
-    fn propose_verdicts(&mut self, verdicts: Vec<Verdict>, work: &mut VecDeque<Input>) {
+    fn propose_verdicts(
+        &mut self,
+        verdicts: Vec<Verdict>,
+        work: &mut VecDeque<Input>,
+        effects: &mut Vec<Effect>,
+    ) {
         for Verdict(command) in verdicts {
             let input = self.proposal(&command);
             work.push_back(input);
+            effects.push(Effect::Judged(command));
         }
     }
 
@@ -277,15 +291,9 @@ impl Replica {
             match effect {
                 KeeperEffect::Publish(status) => effects.push(Effect::Publish(kind, status)),
                 KeeperEffect::Propose(command) => {
-                    match &command {
-                        Command::Acquire { ask, .. } | Command::Renew { ask, .. } => {
-                            effects.push(Effect::Asked(kind, *ask));
-                        }
-                        Command::Release { .. } => effects.push(Effect::LetGo(kind)),
-                        Command::Expire { .. } | Command::Bury { .. } => {}
-                    }
                     let input = self.proposal(&command);
                     work.push_back(input);
+                    effects.push(Effect::Asked(command));
                 }
                 KeeperEffect::Dead => effects.push(Effect::Dead),
             }

@@ -148,10 +148,10 @@ impl<T: Transport> Task<T> {
                         sender.send_replace(status);
                     }
                 }
-                Effect::Asked(lease, ask) => tracing::trace!(%lease, ask = ask.0, "asked for the lease"),
-                Effect::LetGo(lease) => tracing::debug!(%lease, "the lease is let go"),
-                Effect::Answered { lease, index, answer } => {
-                    tracing::trace!(%lease, index, ask = answer.ask.0, outcome = ?answer.outcome, "answered");
+                Effect::Asked(command) => tracing::trace!(?command, "asked for a lease, or let it go"),
+                Effect::Judged(command) => tracing::info!(?command, "judged as the leader"),
+                Effect::Answered { index, command, outcome } => {
+                    tracing::trace!(index, ?command, ?outcome, "answered");
                 }
                 Effect::Role(role) => {
                     self.role.send_replace(role);

@@ -13,8 +13,10 @@ use constellation_consensus::Mutation;
 
 use super::{
     checks::Violation,
+    coverage::Coverage,
+    report::{Report, Succession},
     scenario::Scenario,
-    world::{Report, run},
+    world::run,
 };
 
 /// Which seeds to play.
@@ -50,10 +52,12 @@ pub struct Tally {
     pub runs: u64,
     /// Steps that nodes took in them.
     pub steps: u64,
-    /// Tenures that began in them.
-    pub tenures: u64,
-    /// The longest that a cluster took to settle after it was mended.
-    pub slowest: Duration,
+    /// The longest that a cluster took to settle after it was mended, and which seed that was.
+    pub slowest: (Duration, u64),
+    /// What happened in them.
+    pub coverage: Coverage,
+    /// How Raft's leaders followed one another.
+    pub successions: Vec<Succession>,
     /// The seeds that failed, in their order.
     pub failures: Vec<Failure>,
 }
@@ -75,8 +79,9 @@ pub fn campaign(campaign: Campaign, progress: &(dyn Fn(u64, &Report) + Sync)) ->
             let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
             tally.runs += 1;
             tally.steps += report.steps;
-            tally.tenures += report.tenures;
-            tally.slowest = tally.slowest.max(report.settled_after.unwrap_or_default());
+            tally.slowest = tally.slowest.max((report.settled_after.unwrap_or_default(), seed));
+            tally.coverage.add_run(&report.coverage);
+            tally.successions.extend(report.successions);
             if let Some(violation) = report.violation {
                 tally.failures.push(Failure { seed, violation, at: report.at });
                 if campaign.stop_early {

@@ -6,8 +6,8 @@ use std::{
     hash::{Hash as _, Hasher as _},
 };
 
-use constellation_consensus::{lease::AskId, raft::RaftId};
-use constellation_core::{FencingToken, LeaseHolder, LeaseKind, NodeName};
+use constellation_consensus::raft::RaftId;
+use constellation_core::{FencingToken, LeaseHolder, LeaseKind};
 
 /// A promise that was broken.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,7 +64,7 @@ pub enum Violation {
         /// Where the member was.
         applied: u64,
     },
-    /// An operation took effect before one that had been answered when it was asked: no order of them all explains both.
+    /// An operation stands in the log before one that had been answered when it was asked.
     OutOfOrder {
         /// Who asked.
         member: RaftId,
@@ -72,6 +72,13 @@ pub enum Violation {
         index: u64,
         /// Where one took effect that had been answered before.
         answered: u64,
+    },
+    /// No order of all that was asked, answered and seen of a lease explains it.
+    NotLinearizable {
+        /// Which lease.
+        lease: LeaseKind,
+        /// What cannot be explained.
+        claim: String,
     },
     /// The log grew beyond its bound.
     LogUnbounded {
@@ -110,6 +117,7 @@ impl Violation {
             Self::StatesDiffer { .. } => "states differ",
             Self::StaleRead { .. } => "stale read",
             Self::OutOfOrder { .. } => "operations out of order",
+            Self::NotLinearizable { .. } => "history not linearizable",
             Self::LogUnbounded { .. } => "log unbounded",
             Self::NotSettled { .. } => "not settled",
             Self::Stopped { .. } => "a member stopped",
@@ -131,9 +139,6 @@ pub(super) struct Checks {
     leaders: BTreeMap<u64, RaftId>,
     /// By index: the term, and the state's digest where some member stopped to be looked at.
     applied: BTreeMap<u64, (u64, Option<u64>)>,
-    /// By process, lease and question: the highest place of an operation that had been answered when it was asked.
-    asked: BTreeMap<(NodeName, u128, LeaseKind, AskId), u64>,
-    answered: u64,
 }
 
 impl Checks {
@@ -153,28 +158,6 @@ impl Checks {
         Ok(())
     }
 
-    pub(super) fn asked(&mut self, holder: &LeaseHolder, lease: LeaseKind, ask: AskId) {
-        self.asked.insert((holder.node.clone(), holder.boot, lease, ask), self.answered);
-    }
-
-    /// Operations take effect one after the other, each between its question and its answer. The log is the order, every
-    /// member has the same outcomes in it, and what is left to check of linearizability is that it agrees with time.
-    pub(super) fn answered(
-        &mut self,
-        member: RaftId,
-        holder: &LeaseHolder,
-        lease: LeaseKind,
-        ask: AskId,
-        index: u64,
-    ) -> Result<(), Violation> {
-        let asked = self.asked.remove(&(holder.node.clone(), holder.boot, lease, ask));
-        self.answered = self.answered.max(index);
-        match asked {
-            Some(answered) if index <= answered => Err(Violation::OutOfOrder { member, index, answered }),
-            _ => Ok(()),
-        }
-    }
-
     pub(super) fn leads(&mut self, term: u64, member: RaftId) -> Result<(), Violation> {
         match self.leaders.insert(term, member) {
             Some(other) if other != member => Err(Violation::TwoLeaders { term, leaders: [other, member] }),
@@ -182,23 +165,23 @@ impl Checks {
         }
     }
 
+    /// A member applied the entry of this term. Where it stopped after it, `state` is its state.
     pub(super) fn applied(
         &mut self,
         member: RaftId,
         index: u64,
-        term: Option<u64>,
-        state: &[u8],
+        term: u64,
+        state: Option<&[u8]>,
     ) -> Result<(), Violation> {
-        // An entry that is compacted already was compared when it was applied.
-        let Some(term) = term else { return Ok(()) };
-        let mut hasher = DefaultHasher::new();
-        state.hash(&mut hasher);
-        let digest = hasher.finish();
         let (known_term, known) = self.applied.entry(index).or_insert((term, None));
         if *known_term != term {
             let (applied, found) = (*known_term, Some(term));
             return Err(Violation::CommittedEntryLost { index, applied, found, member });
         }
+        let Some(state) = state else { return Ok(()) };
+        let mut hasher = DefaultHasher::new();
+        state.hash(&mut hasher);
+        let digest = hasher.finish();
         if known.is_some_and(|known| known != digest) {
             return Err(Violation::StatesDiffer { index, member });
         }

@@ -58,13 +58,24 @@ impl ModelLog {
     }
 
     /// Of what was not synced some may have reached the platter, in order; a torn batch counts as not written.
-    fn crash(&mut self, under_way: VecDeque<Batch>, chance: &mut Chance) {
+    fn crash(&mut self, under_way: VecDeque<Batch>, chance: &mut Chance) -> Wreck {
         let mut loose: VecDeque<Batch> = self.unsynced.drain(..).chain(under_way).collect();
         let survive = chance.place(loose.len() + 1);
+        let lost = loose.len() - survive;
         for batch in loose.drain(..survive) {
             self.stable.apply(&batch);
         }
+        Wreck { lost, survived: survive, torn: false }
     }
+}
+
+/// What a crash did to writes that nobody had been promised.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Wreck {
+    pub(super) lost: usize,
+    pub(super) survived: usize,
+    /// Whether one ended in the middle, on the production log.
+    pub(super) torn: bool,
 }
 
 #[derive(Debug)]
@@ -129,13 +140,15 @@ impl Disk {
     }
 
     /// The process or the power is gone.
-    pub(super) fn crash(&mut self, chance: &mut Chance) {
+    pub(super) fn crash(&mut self, chance: &mut Chance) -> Wreck {
+        let waiting = self.queue.len();
         self.queue.clear();
         let under_way = mem::take(&mut self.under_way);
-        match &mut self.medium {
+        let wreck = match &mut self.medium {
             Medium::Model(model) => model.crash(under_way, chance),
             Medium::Production(log) => log.crash(merged(under_way), chance),
-        }
+        };
+        Wreck { lost: wreck.lost + waiting, ..wreck }
     }
 
     /// A new, empty disk for a member of this id.

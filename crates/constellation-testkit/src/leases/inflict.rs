@@ -7,17 +7,14 @@ use constellation_core::{LeaseKind, LeaseStatus};
 
 use super::{
     checks::Violation,
-    fault::{Deed, Fault},
-    machine::Frozen,
-    network::Cut,
-    world::{Happening, World},
+    coverage::Hit,
+    fault::{Deed, Fault, Return, Target},
+    machine::{Ambush, Frozen, SimMachine, Snare},
+    world::{Happening, LEASES, World},
 };
 
-/// What every disk is like once all is mended.
-const GOOD_DISK: Duration = Duration::from_millis(3);
-
-/// Marks of cuts that a fault makes later.
-const LATER: u64 = 1 << 32;
+/// Too short to matter.
+const MOMENT: Duration = Duration::from_millis(1);
 
 impl World<'_> {
     pub(super) fn begin(&mut self, fault: usize) -> Result<(), Violation> {
@@ -27,68 +24,88 @@ impl World<'_> {
         let planned = &self.scenario.faults[fault];
         self.tell(|| format!("== {:?}", planned.fault));
         let mark = fault as u64;
-        let time = match &planned.fault {
-            Fault::Crash { node, down, same_boot, obituary } => {
-                self.crash(*node, *down, *same_boot, *obituary);
-                return Ok(());
+        let lasts = match &planned.fault {
+            Fault::Crash { target, back } => {
+                if let Some(node) = self.aim(*target) {
+                    self.crash(node, *back);
+                }
+                None
             }
-            Fault::CrashOn { node, deed, .. } => {
-                self.machines[*node].doomed = Some((*deed, fault));
-                return Ok(());
+            Fault::CrashAll { back } => {
+                self.coverage.hit(Hit::CrashedTogether);
+                for (node, back) in back.iter().enumerate() {
+                    self.crash(node, *back);
+                }
+                None
+            }
+            Fault::CrashOn { nodes, deed, back } => {
+                for node in nodes {
+                    self.machines[*node].doomed = Some((*deed, *back));
+                }
+                None
+            }
+            Fault::FailDisk { target, back } => {
+                if let Some(node) = self.aim(*target) {
+                    self.machines[node].disk_fails = Some(*back);
+                }
+                None
             }
             Fault::LoseDisk { node, down } => {
-                return self.lose_disk(*node, *down);
+                self.lose_disk(*node, *down)?;
+                None
             }
             Fault::Drift { node, parts_per_million } => {
-                self.machines[*node].clock.set_drift(*parts_per_million);
-                return Ok(());
+                self.set_drift(*node, *parts_per_million);
+                None
             }
             Fault::Transfer { node } => {
                 let to = self.machines[*node].raft;
-                return self.on_leaders(&Event::Transfer(to));
+                self.on_leaders(&Event::Transfer(to))?;
+                None
             }
             Fault::Voters { nodes } => {
                 self.desired_voters = nodes.iter().copied().collect();
-                return Ok(());
+                None
             }
-            Fault::Pause { node, time } => {
-                self.machines[*node].frozen.push((mark, Frozen::Paused));
-                *time
-            }
-            Fault::Suspend { node, time } => {
-                self.machines[*node].frozen.push((mark, Frozen::Asleep));
-                self.machines[*node].clock.sleep(true);
-                *time
-            }
+            Fault::Pause { target, time } => self.freeze(*target, mark, Frozen::Paused, *time),
+            Fault::Suspend { target, time } => self.freeze(*target, mark, Frozen::Asleep, *time),
             Fault::Cut { links, how, time } => {
+                let back = links.iter().any(|(from, to)| links.contains(&(*to, *from)));
+                self.coverage.hit(if back { Hit::CutBothWays } else { Hit::CutOneWay });
                 for (from, to) in links {
                     self.network.cut(mark, *from, *to, *how);
                 }
-                *time
+                Some(*time)
             }
-            Fault::Starve { lease, before_end, then_alone } => {
-                let Some((holder, left)) = self.believer(*lease) else { return Ok(()) };
-                self.machines[holder].alone_once_held = Some((mark, *then_alone));
-                for to in 0..self.machines.len() {
-                    self.network.cut(mark, holder, to, Cut::Silent);
-                }
-                left.saturating_sub(*before_end)
+            Fault::Starve { lease, before_end, held_back, then_alone } => {
+                let snare = Snare::Muted { held_back: *held_back };
+                let ambush = Ambush { mark, lease: *lease, snare, then_alone: *then_alone };
+                self.lie_in_wait(ambush, Hit::Starved).map(|left| left.saturating_sub(*before_end))
+            }
+            Fault::Flinch { lease, after, time, late, then_alone } => {
+                let snare = Snare::Flinch { after: *after, time: *time, late: *late };
+                let ambush = Ambush { mark, lease: *lease, snare, then_alone: *then_alone };
+                self.lie_in_wait(ambush, Hit::Flinched);
+                None
             }
             Fault::Weather { weather, time } => {
+                self.coverage.hit(Hit::BadWeather);
                 self.network.set_weather(*weather);
-                *time
+                Some(*time)
             }
-            Fault::SlowDisk { node, latency, time } => {
-                self.machines[*node].disk_latency = *latency;
+            Fault::SlowDisk { target, latency, time } => self.aim(*target).map(|node| {
+                self.machines[node].slow.push((mark, *latency));
                 *time
-            }
+            }),
             Fault::Drain { node, time } => {
-                self.machines[*node].drains += 1;
-                self.look_of(*node)?;
-                *time
+                self.coverage.hit(Hit::Drained);
+                self.drain(*node, true)?;
+                Some(*time)
             }
         };
-        self.after(time, Happening::End { fault });
+        if let Some(time) = lasts {
+            self.after(time, Happening::End { fault });
+        }
         Ok(())
     }
 
@@ -98,23 +115,44 @@ impl World<'_> {
         }
         let mark = fault as u64;
         match &self.scenario.faults[fault].fault {
-            Fault::Pause { node, .. } | Fault::Suspend { node, .. } => self.unfreeze(*node, Some(mark))?,
-            Fault::Cut { .. } | Fault::Starve { .. } => self.network.mend(mark),
+            Fault::Pause { .. } | Fault::Suspend { .. } => {
+                for node in 0..self.machines.len() {
+                    self.unfreeze(node, Some(mark))?;
+                }
+            }
+            Fault::Cut { .. } => self.network.mend(mark),
+            Fault::Starve { lease, before_end, .. } => {
+                // An answer that was on its way when it began gave the holder more time.
+                let left = self.believer(*lease).map_or(Duration::ZERO, |(_, left)| left);
+                if left > *before_end + MOMENT {
+                    self.after(left - *before_end, Happening::End { fault });
+                    return Ok(());
+                }
+                self.hear(mark);
+            }
             Fault::Weather { .. } => self.network.set_weather(self.scenario.setting.weather),
-            Fault::SlowDisk { node, .. } => {
-                self.machines[*node].disk_latency = self.scenario.setting.disk;
+            Fault::SlowDisk { .. } => {
+                for machine in &mut self.machines {
+                    machine.slow.retain(|(of, _)| *of != mark);
+                }
             }
-            Fault::Drain { node, .. } => {
-                self.machines[*node].drains = self.machines[*node].drains.saturating_sub(1);
-                self.look_of(*node)?;
-            }
+            Fault::Drain { node, .. } => self.drain(*node, false)?,
             _ => {}
         }
         Ok(())
     }
 
+    /// Which node a fault strikes now.
+    fn aim(&self, target: Target) -> Option<usize> {
+        match target {
+            Target::Node(node) => Some(node),
+            Target::Leader => self.leader(),
+            Target::Holder(lease) => self.believer(lease).map(|(node, _)| node),
+        }
+    }
+
     /// Who believes to hold a lease, and for how much longer, in true time.
-    fn believer(&self, lease: LeaseKind) -> Option<(usize, Duration)> {
+    pub(super) fn believer(&self, lease: LeaseKind) -> Option<(usize, Duration)> {
         self.machines.iter().enumerate().find_map(|(node, machine)| {
             let replica = machine.replica.as_ref()?;
             replica.may_act(lease, machine.now())?;
@@ -124,58 +162,107 @@ impl World<'_> {
         })
     }
 
+    pub(super) fn holds_something(&self, node: usize) -> bool {
+        let machine = &self.machines[node];
+        let acts = |replica: &constellation_consensus::Replica| {
+            LEASES.iter().any(|lease| replica.may_act(*lease, machine.now()).is_some())
+        };
+        machine.replica.as_ref().is_some_and(acts)
+    }
+
+    fn freeze(&mut self, target: Target, mark: u64, how: Frozen, time: Duration) -> Option<Duration> {
+        let node = self.aim(target)?;
+        let hits = match how {
+            Frozen::Paused => [Hit::Paused, Hit::PausedLong, Hit::PausedLongHolding],
+            Frozen::Asleep => [Hit::Slept, Hit::SleptLong, Hit::SleptLongHolding],
+        };
+        if self.machines[node].replica.is_some() {
+            let long = time > self.scenario.setting.lease.ttl;
+            self.coverage.hit(hits[0]);
+            self.coverage.add(hits[1], long.into());
+            self.coverage.add(hits[2], (long && self.holds_something(node)).into());
+        }
+        let machine = &mut self.machines[node];
+        machine.frozen.push((mark, how));
+        if how == Frozen::Asleep {
+            machine.clock.sleep(true);
+        }
+        Some(time)
+    }
+
     /// Ends one reason for standing still, or all of them.
     fn unfreeze(&mut self, node: usize, mark: Option<u64>) -> Result<(), Violation> {
         let machine = &mut self.machines[node];
+        if machine.frozen.is_empty() {
+            return Ok(());
+        }
         machine.frozen.retain(|(of, _)| mark.is_some_and(|mark| *of != mark));
         let asleep = machine.how_frozen() == Some(Frozen::Asleep);
         machine.clock.sleep(asleep);
         if machine.frozen.is_empty() { self.thaw(node) } else { Ok(()) }
     }
 
+    fn set_drift(&mut self, node: usize, parts_per_million: i64) {
+        let bound = i64::from(self.scenario.setting.lease.drift.parts_per_million());
+        self.coverage.hit(Hit::DriftChanged);
+        self.coverage.add(Hit::DriftAtBound, (parts_per_million.abs() == bound).into());
+        self.machines[node].clock.set_drift(parts_per_million);
+    }
+
     /// What was waiting for this node to do just what it did: it dies, or is cut off.
     pub(super) fn meets_its_fate(&mut self, node: usize, deed: Deed) {
-        if deed == Deed::Held
-            && let Some((mark, time)) = self.machines[node].alone_once_held.take()
-        {
-            self.tell(|| format!("n{node} is alone"));
-            let mark = mark + LATER;
-            for other in 0..self.machines.len() {
-                self.network.cut(mark, node, other, Cut::Silent);
-                self.network.cut(mark, other, node, Cut::Silent);
+        match self.machines[node].doomed {
+            Some((fatal, back)) if fatal == deed => {
+                self.machines[node].doomed = None;
+                self.coverage.hit(Hit::CrashedAfterDeed);
+                self.crash(node, back);
             }
-            self.after(time, Happening::Mend { mark });
-        }
-        let Some((fatal, fault)) = self.machines[node].doomed else { return };
-        if fatal != deed {
-            return;
-        }
-        self.machines[node].doomed = None;
-        if let Fault::CrashOn { down, same_boot, obituary, .. } = &self.scenario.faults[fault].fault {
-            self.crash(node, *down, *same_boot, *obituary);
+            _ => {}
         }
     }
 
-    fn crash(&mut self, node: usize, down: Duration, same_boot: bool, obituary: Option<Duration>) {
+    pub(super) fn drain(&mut self, node: usize, begins: bool) -> Result<(), Violation> {
+        if self.mended.is_some() {
+            return Ok(());
+        }
+        let SimMachine { drains, ambush, .. } = &mut self.machines[node];
+        *drains = if begins { *drains + 1 } else { drains.saturating_sub(1) };
+        // Its release is on its way; that it wants the lease back is not heard.
+        if let Some(ambush) =
+            ambush.as_mut().filter(|ambush| matches!(ambush.snare, Snare::Late(_)) && !begins)
+        {
+            ambush.snare = Snare::Sprung;
+        }
+        self.look_of(node)
+    }
+
+    pub(super) fn crash(&mut self, node: usize, back: Return) {
         if self.machines[node].replica.is_none() {
             return;
         }
-        let holder = self.machines[node].holder();
+        let (holder, member) = (self.machines[node].holder(), self.machines[node].raft);
+        let leads = self.leader() == Some(node);
+        self.coverage.hit(Hit::Crashed);
+        self.coverage.add(Hit::CrashedLeading, leads.into());
+        self.coverage.add(Hit::CrashedHolding, self.holds_something(node).into());
+        if leads {
+            self.leaderless = Some((self.now, false));
+        }
         self.kill(node);
-        if !same_boot {
+        if !back.same_boot {
             self.machines[node].boot = 0;
         }
-        if let Some(wait) = obituary {
+        if let Some(wait) = back.obituary {
             for to in 0..self.machines.len() {
                 // Whoever saw the exit tells everybody, over the same network, and as late as that may be.
                 if to == node || self.network.is_cut(node, to).is_none() {
                     let late = self.chance.between(Duration::ZERO, wait + Duration::from_millis(5));
-                    self.after(wait + late, Happening::Obituary { to, holder: holder.clone() });
+                    self.after(wait + late, Happening::Obituary { to, holder: holder.clone(), member });
                 }
             }
         }
         let life = self.machines[node].life;
-        self.after(down, Happening::Restart { node, life });
+        self.after(back.down, Happening::Restart { node, life });
     }
 
     /// Only where the group can bear it: one lost disk at a time, and two other voters.
@@ -183,6 +270,7 @@ impl World<'_> {
         if self.machines[node].replica.is_none() || !self.members_are_as_desired() {
             return Ok(());
         }
+        self.coverage.hit(Hit::DiskLost);
         self.kill(node);
         self.machines[node].boot = 0;
         if self.mutation != Some(Mutation::ReturnsWithoutDisk) {
@@ -203,10 +291,7 @@ impl World<'_> {
         self.mended = Some(self.now);
         self.network.mend_all();
         for node in 0..self.machines.len() {
-            self.machines[node].drains = 0;
-            self.machines[node].doomed = None;
-            self.machines[node].alone_once_held = None;
-            self.machines[node].disk_latency = GOOD_DISK;
+            self.machines[node].mend();
             self.unfreeze(node, None)?;
             self.start(node)?;
         }
@@ -218,6 +303,7 @@ impl World<'_> {
             let leads =
                 self.machines[node].replica.as_ref().is_some_and(|replica| replica.raft().role().leads);
             if leads {
+                self.coverage.hit(Hit::Transferred);
                 self.give(node, event.clone())?;
             }
         }

@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::clock::True;
+use super::{
+    clock::True,
+    coverage::{Coverage, Hit},
+};
 use crate::Chance;
 
 /// How a link is broken.
@@ -10,6 +13,8 @@ use crate::Chance;
 pub enum Cut {
     /// What is sent vanishes.
     Silent,
+    /// What is sent vanishes, and gossip, which takes other ways, does not notice.
+    Unnoticed,
     /// A firewall answers for the other side: connections are refused.
     Rejecting,
 }
@@ -37,12 +42,14 @@ pub(super) struct Network {
     weather: Weather,
     /// How often each directed link is cut, and how: cuts overlap.
     cuts: BTreeMap<(usize, usize), Vec<(u64, Cut)>>,
+    /// When the last message of each directed link arrives.
+    last: BTreeMap<(usize, usize), True>,
     chance: Chance,
 }
 
 impl Network {
     pub(super) fn new(weather: Weather, chance: Chance) -> Self {
-        Self { weather, cuts: BTreeMap::new(), chance }
+        Self { weather, cuts: BTreeMap::new(), last: BTreeMap::new(), chance }
     }
 
     pub(super) fn set_weather(&mut self, weather: Weather) {
@@ -69,19 +76,38 @@ impl Network {
         self.cuts.get(&(from, to)).and_then(|cuts| cuts.last()).map(|(_, how)| *how)
     }
 
+    /// Whether gossip notices that the link is cut.
+    pub(super) fn is_noticed(&self, from: usize, to: usize) -> bool {
+        self.is_cut(from, to).is_some_and(|how| how != Cut::Unnoticed)
+    }
+
     /// When copies of a message that is sent now arrive.
-    pub(super) fn arrivals(&mut self, now: True) -> Vec<True> {
+    pub(super) fn arrivals(
+        &mut self,
+        from: usize,
+        to: usize,
+        now: True,
+        coverage: &mut Coverage,
+    ) -> Vec<True> {
+        coverage.hit(Hit::Sent);
         let copies = if self.chance.percent(self.weather.doubled) { 2 } else { 1 };
         let mut arrivals = Vec::new();
         for _ in 0..copies {
             if self.chance.percent(self.weather.loss) {
+                coverage.hit(Hit::Lost);
                 continue;
             }
-            let longest =
-                if self.chance.percent(self.weather.stragglers) { 10 } else { 1 } * self.weather.delay;
+            let straggles = self.chance.percent(self.weather.stragglers);
+            let longest = if straggles { 10 } else { 1 } * self.weather.delay;
             let delay = self.chance.between(Duration::from_micros(50), longest);
-            arrivals.push(now + u64::try_from(delay.as_nanos()).unwrap_or(0));
+            coverage.add(Hit::Straggled, (delay > self.weather.delay).into());
+            let arrival = now + u64::try_from(delay.as_nanos()).unwrap_or(0);
+            let last = self.last.entry((from, to)).or_default();
+            coverage.add(Hit::Overtook, (arrival < *last).into());
+            *last = arrival.max(*last);
+            arrivals.push(arrival);
         }
+        coverage.add(Hit::Doubled, (arrivals.len() == 2).into());
         arrivals
     }
 }

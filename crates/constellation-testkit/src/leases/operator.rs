@@ -29,6 +29,10 @@ impl World<'_> {
         }
         let reader = self.chance.place(self.machines.len());
         self.ask_to_read(reader)?;
+        for _ in 0..self.chance.below(4) {
+            let client = self.chance.place(self.machines.len());
+            self.note(client)?;
+        }
         self.log_is_bounded()?;
         self.after(LOOK_EVERY, Happening::Look);
         Ok(())
@@ -40,8 +44,7 @@ impl World<'_> {
         let mut seen = Vec::new();
         for other in 0..nodes {
             let there = self.machines[other].runs() && self.machines[other].drains == 0;
-            let reached =
-                self.network.is_cut(node, other).is_none() && self.network.is_cut(other, node).is_none();
+            let reached = !self.network.is_noticed(node, other) && !self.network.is_noticed(other, node);
             let mistaken = self.mended.is_none() && self.chance.percent(5);
             seen.push(other == node || ((there && reached) != mistaken));
         }
@@ -68,12 +71,7 @@ impl World<'_> {
     /// Compares the members with those that are wanted, and asks whoever leads for the next change.
     pub(super) fn operate(&mut self) -> Result<(), Violation> {
         self.after(OPERATE_EVERY, Happening::Operate);
-        let leader = (0..self.machines.len())
-            .filter(|node| self.machines[*node].runs())
-            .max_by_key(|node| self.role(*node).filter(|role| role.leads).map_or(0, |role| role.term));
-        let Some(leader) = leader.filter(|node| self.role(*node).is_some_and(|role| role.leads)) else {
-            return Ok(());
-        };
+        let Some(leader) = self.leader().filter(|node| self.machines[*node].runs()) else { return Ok(()) };
         let changes = self.changes_wanted(leader);
         if changes.is_empty() {
             return Ok(());
@@ -82,6 +80,12 @@ impl World<'_> {
         self.next_ticket += 1;
         self.tell(|| format!("operator asks n{leader} for {changes:?}"));
         self.give(leader, Event::Change(ticket, changes))
+    }
+
+    /// Whoever leads Raft, in the highest term that anybody leads in.
+    pub(super) fn leader(&self) -> Option<usize> {
+        let term = |node: &usize| self.role(*node).filter(|role| role.leads).map(|role| role.term);
+        (0..self.machines.len()).filter(|node| term(node).is_some()).max_by_key(term)
     }
 
     fn role(&self, node: usize) -> Option<Role> {
@@ -137,7 +141,7 @@ impl World<'_> {
     }
 
     fn log_is_bounded(&self) -> Result<(), Violation> {
-        let bound = self.scenario.setting.checkpoint_entries * 2 + 2000;
+        let bound = self.scenario.setting.checkpoint_entries * 2 + 200;
         for machine in &self.machines {
             let Some(entries) = machine.disk.kept_entries() else { continue };
             if entries as u64 > bound {

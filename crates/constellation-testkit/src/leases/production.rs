@@ -6,7 +6,7 @@ use constellation_consensus::{
 };
 use constellation_core::{ClusterId, NodeName};
 
-use super::machine::chain;
+use super::{disk::Wreck, machine::chain};
 use crate::Chance;
 
 /// A crash comes somewhere within so many operations of a write, or after it.
@@ -51,14 +51,24 @@ impl ProductionLog {
     }
 
     /// The power goes, often in the middle of the write that was under way.
-    pub(super) fn crash(&mut self, under_way: Option<Batch>, chance: &mut Chance) {
+    pub(super) fn crash(&mut self, under_way: Option<Batch>, chance: &mut Chance) -> Wreck {
+        let mut wreck = Wreck::default();
         if let (Some(batch), Some(log)) = (under_way, &mut self.log) {
             self.disk.fail_after(chance.below(OPERATIONS), DiskFault::Gone);
             // Whether it got through or not: nobody was told.
-            let _ = log.write(&batch);
+            match log.write(&batch) {
+                Ok(()) => wreck.survived = 1,
+                Err(_) => wreck.lost = 1,
+            }
         }
-        self.disk.crash(|ways| chance.place(ways));
+        self.disk.crash(|ways| {
+            let way = chance.place(ways);
+            // Of the four ways of a write, the second is to end somewhere in the middle.
+            wreck.torn |= ways == 4 && way == 1;
+            way
+        });
         self.log = None;
+        wreck
     }
 
     pub(super) fn recover(&mut self) -> Result<Recovered, String> {

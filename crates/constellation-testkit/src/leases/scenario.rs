@@ -4,10 +4,7 @@ use std::time::Duration;
 
 use constellation_consensus::{clock::DriftBound, lease::LeaseConfig, raft::Timing};
 
-use super::{
-    fault::{self, Planned},
-    network::Weather,
-};
+use super::{draw, fault::Planned, network::Weather};
 use crate::Chance;
 
 /// What a run is mostly about. Some mistakes show only where everything is slow, some only where elections meet.
@@ -19,6 +16,10 @@ pub enum Theme {
     Slow,
     /// Delays of half an election, and processes that die right after they voted or won.
     Elections,
+    /// Processes that lead or hold die, and somebody saw it.
+    Deaths,
+    /// A steady network that is not quick, and holders that are heard again in the last moment.
+    Ambushes,
 }
 
 /// The cluster of a run.
@@ -67,16 +68,25 @@ impl Scenario {
         let mut chance = Chance::new(seed);
         let nodes = 3 + chance.place(5);
         let voters = if nodes >= 5 && chance.percent(70) { 5 } else { 3 };
-        let theme =
-            [Theme::Mixed, Theme::Mixed, Theme::Mixed, Theme::Slow, Theme::Elections][chance.place(5)];
+        let theme = match chance.below(8) {
+            0..=2 => Theme::Mixed,
+            3 => Theme::Slow,
+            4..=5 => Theme::Elections,
+            6 => Theme::Deaths,
+            _ => Theme::Ambushes,
+        };
         let tick = match theme {
-            Theme::Slow => 100,
-            Theme::Mixed | Theme::Elections => [20, 50, 100][chance.place(3)],
+            Theme::Slow | Theme::Ambushes => 100,
+            Theme::Mixed | Theme::Elections | Theme::Deaths => [20, 50, 100][chance.place(3)],
         };
         let timing = Timing { tick: Duration::from_millis(tick), election: 10, heartbeat: 2 };
         let (weather, disk) = surroundings(&mut chance, theme, timing.tick);
         let ttl = Duration::from_millis(1000 + chance.below(3000));
-        let drift = if theme == Theme::Slow { 1_000 } else { [1_000, 20_000, 100_000][chance.place(3)] };
+        // Where the margin is small, mistakes elsewhere have the least room.
+        let drift = match theme {
+            Theme::Slow | Theme::Ambushes => 1_000,
+            _ => [1_000, 20_000, 100_000][chance.place(3)],
+        };
         let lease = LeaseConfig {
             ttl,
             drift: DriftBound::from_parts_per_million(drift),
@@ -85,7 +95,7 @@ impl Scenario {
             reserve: Duration::from_millis(1000),
         };
         let bound = i64::from(drift);
-        let drifts = (0..nodes).map(|_| fault::extreme(&mut chance, bound)).collect();
+        let drifts = (0..nodes).map(|_| draw::extreme(&mut chance, bound)).collect();
         let checkpoint_entries = 20 + chance.below(200);
         let production_log = chance.percent(10);
         let setting = Setting {
@@ -106,20 +116,19 @@ impl Scenario {
         let mut faults = Vec::new();
         let mut at = Duration::from_secs(3);
         while at < length {
-            let drawn = fault::drawn(&mut chance, &setting);
-            faults.extend(drawn.into_iter().map(|fault| Planned { at, fault }));
+            faults.push(Planned { at, fault: draw::drawn(&mut chance, &setting) });
             at += chance.between(Duration::ZERO, 2 * pause);
         }
         // A few elections, a snapshot, a whole TTL for a new leader, and an orderly hand-over.
         let election = timing.tick * 20;
-        let settles_within = 12 * election + 4 * ttl + 2 * lease.takeover_after + Duration::from_secs(5);
+        let settles_within = 5 * election + 2 * ttl + 2 * lease.takeover_after + Duration::from_secs(5);
         Self { seed, setting, faults, length, settles_within }
     }
 }
 
 fn surroundings(chance: &mut Chance, theme: Theme, tick: Duration) -> (Weather, Duration) {
     match theme {
-        Theme::Mixed => (Weather::FAIR, Duration::from_millis(3)),
+        Theme::Mixed | Theme::Deaths => (Weather::FAIR, Duration::from_millis(3)),
         Theme::Slow => {
             let weather = Weather {
                 loss: 10 + chance.below(35),
@@ -128,6 +137,11 @@ fn surroundings(chance: &mut Chance, theme: Theme, tick: Duration) -> (Weather, 
                 stragglers: chance.below(10),
             };
             (weather, Duration::from_millis(10 + chance.below(300)))
+        }
+        Theme::Ambushes => {
+            let delay = Duration::from_millis(20 + chance.below(80));
+            let weather = Weather { loss: chance.below(4), doubled: chance.below(4), delay, stragglers: 0 };
+            (weather, Duration::from_millis(3 + chance.below(30)))
         }
         Theme::Elections => {
             let delay = tick * u32::try_from(2 + chance.below(6)).unwrap_or(2);

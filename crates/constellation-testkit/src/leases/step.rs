@@ -3,20 +3,29 @@
 use std::{hash::Hash as _, rc::Rc, time::Duration};
 
 use constellation_consensus::{
-    Effect, Event,
-    lease::Sign,
-    raft::{Machine as _, Ticket, proto},
+    ClusterCommand, Effect, Event,
+    lease::{Command, Sign},
+    raft::{Batch, Machine as _, RaftId, Role, Ticket, proto},
 };
-use constellation_core::LeaseStatus;
+use constellation_core::{LeaseHolder, LeaseKind, LeaseStatus};
 use prost::Message as _;
 
 use super::{
     checks::Violation,
+    coverage::Hit,
     fault::Deed,
     machine::{Frozen, chain},
     network::Cut,
-    world::{Happening, LEASES, World},
+    report::Succession,
+    scenario::Theme,
+    world::{Happening, LEASES, World, nanos},
 };
+
+/// The library's number of a proposal that is forwarded to the leader.
+const PROPOSAL: i32 = 2;
+
+/// From here on a write counts as slow.
+const SLOW_WRITE: Duration = Duration::from_millis(100);
 
 impl World<'_> {
     /// Hands something to a process: now, later if it stands still, or never.
@@ -48,17 +57,24 @@ impl World<'_> {
         let (now, member) = (machine.now(), machine.raft);
         let Some(replica) = &mut machine.replica else { return Ok(()) };
         (self.now, node, std::mem::discriminant(&event)).hash(&mut self.digest);
+        self.history.tick();
         let before = replica.raft().applied();
         let effects =
             replica.step(event, now).map_err(|fault| Violation::Stopped { member, why: chain(&fault) })?;
         let after = replica.raft().applied();
         if after != before {
-            let state = replica.raft().machine().snapshot();
-            let term = replica.raft().term_at(after);
-            self.checks.applied(member, after, term, &state)?;
+            let raft = replica.raft();
+            let state = raft.machine().snapshot();
+            for index in before + 1..=after {
+                // An entry that is compacted already, or that came in a snapshot, was compared where it was applied.
+                let Some(term) = raft.term_at(index) else { continue };
+                self.checks.applied(member, index, term, (index == after).then_some(&state))?;
+            }
+            self.history.saw(replica.leases(), &mut self.coverage);
         }
         let life = self.machines[node].life;
         let deeds: Vec<Deed> = effects.iter().filter_map(deed).collect();
+        let asked_or_got: Vec<_> = effects.iter().filter_map(asked_or_got).collect();
         for effect in effects {
             self.perform(node, effect)?;
             // Whoever died does nothing more.
@@ -67,6 +83,9 @@ impl World<'_> {
             }
         }
         self.believers()?;
+        for (lease, got) in asked_or_got {
+            self.spring_ambush(node, lease, got);
+        }
         for deed in deeds {
             self.meets_its_fate(node, deed);
         }
@@ -76,42 +95,40 @@ impl World<'_> {
     fn perform(&mut self, node: usize, effect: Effect) -> Result<(), Violation> {
         let life = self.machines[node].life;
         match effect {
-            Effect::Persist(batch) => {
-                if self.machines[node].disk.begin(batch) {
-                    self.write(node);
-                }
-            }
+            Effect::Persist(batch) => self.persist(node, batch),
             Effect::Send(message) => self.send(node, &message),
             Effect::Publish(lease, status) => {
                 self.tell(|| format!("n{node} {lease}: {status:?}"));
                 if let LeaseStatus::Held { token, .. } = status {
                     let holder = self.machines[node].holder();
-                    self.tenures += 1;
                     self.checks.held(lease, &holder, token)?;
                 }
             }
-            Effect::Asked(lease, ask) => {
-                let holder = self.machines[node].holder();
-                self.checks.asked(&holder, lease, ask);
+            Effect::Asked(command) => {
+                self.tell(|| format!("n{node} asks: {command:?}"));
+                self.history.asked(&command);
             }
-            Effect::Answered { lease, index, answer } => {
-                let machine = &self.machines[node];
-                self.checks.answered(machine.raft, &machine.holder(), lease, answer.ask, index)?;
+            Effect::Judged(command) => {
+                self.history.judged(&command);
+                self.tell(|| format!("n{node} judges: {command:?}"));
+                if let Command::Expire { kind, .. } = command {
+                    self.let_through(node, |held_back| held_back.lease == kind);
+                }
+            }
+            Effect::Answered { index, command, outcome } => {
+                self.tell(|| format!("n{node} is answered at {index}: {command:?}: {outcome:?}"));
+                let member = self.machines[node].raft;
+                self.history.answered(member, index, &command, &outcome, &mut self.coverage)?;
             }
             Effect::Role(role) => {
                 self.tell(|| format!("n{node} {role:?}"));
                 if role.leads {
-                    let machine = &self.machines[node];
-                    self.checks.leads(role.term, machine.raft)?;
-                    if let Some(replica) = &machine.replica {
-                        let raft = replica.raft();
-                        let first = raft.applied();
-                        self.checks.complete(machine.raft, role.term, |index| raft.term_at(index), first)?;
-                    }
+                    self.leads(node, role)?;
                 }
             }
             Effect::Readable(ticket) => {
                 if let Some(wanted) = self.reads.remove(&(node, life, ticket)) {
+                    self.coverage.hit(Hit::Read);
                     let member = self.machines[node].raft;
                     let replica = self.machines[node].replica.as_ref();
                     let applied = replica.map_or(0, |replica| replica.raft().applied());
@@ -127,36 +144,113 @@ impl World<'_> {
                 let life = self.machines[node].life;
                 self.after(Duration::from_millis(50), Happening::Restart { node, life });
             }
-            Effect::Table
-            | Effect::Roster
-            | Effect::Applied { .. }
-            | Effect::Members { .. }
-            | Effect::Failed(..)
-            | Effect::LetGo(_) => {}
+            // Only a note has a ticket of the simulation.
+            Effect::Applied { .. } => self.coverage.hit(Hit::Noted),
+            Effect::Members { ticket, .. } => self.coverage.add(Hit::MembersChanged, ticket.is_some().into()),
+            Effect::Table | Effect::Roster | Effect::Failed(..) => {}
         }
         Ok(())
     }
 
+    fn leads(&mut self, node: usize, role: Role) -> Result<(), Violation> {
+        let machine = &self.machines[node];
+        self.checks.leads(role.term, machine.raft)?;
+        if let Some(replica) = &machine.replica {
+            let raft = replica.raft();
+            let first = raft.applied();
+            self.checks.complete(machine.raft, role.term, |index| raft.term_at(index), first)?;
+        }
+        self.coverage.hit(Hit::Elected);
+        if let Some((since, told)) = self.leaderless.take() {
+            self.coverage.add(Hit::StoodIn, told.into());
+            if self.scenario.setting.theme == Theme::Deaths {
+                let ticks = (self.now - since) / nanos(self.scenario.setting.timing.tick).max(1);
+                self.successions.push(Succession { told, ticks });
+            }
+        }
+        Ok(())
+    }
+
+    fn persist(&mut self, node: usize, batch: Batch) {
+        self.coverage.add(Hit::Installed, batch.install.is_some().into());
+        self.coverage.add(Hit::Checkpoint, batch.checkpoint.is_some().into());
+        if self.machines[node].disk.begin(batch) {
+            self.write(node);
+        }
+    }
+
     /// The disk begins to write whatever waits for it.
-    pub(super) fn write(&mut self, node: usize) {
+    fn write(&mut self, node: usize) {
         let machine = &self.machines[node];
         let life = machine.life;
-        let latency = self.disks.between(Duration::from_micros(100), machine.disk_latency);
+        let latency = self.disks.between(Duration::from_micros(100), machine.write_time());
+        self.coverage.add(Hit::SlowWrite, (latency > SLOW_WRITE).into());
         self.after(latency, Happening::Written { node, life });
+    }
+
+    /// The disk has written, or has refused to.
+    pub(super) fn written(&mut self, node: usize, life: u64) -> Result<(), Violation> {
+        if self.machines[node].life != life {
+            return Ok(());
+        }
+        if let Some(back) = self.machines[node].disk_fails.take() {
+            self.coverage.hit(Hit::DiskFailed);
+            self.crash(node, back);
+            return Ok(());
+        }
+        let member = self.machines[node].raft;
+        let finished = self.machines[node].disk.finish();
+        let (number, more) = finished.map_err(|why| Violation::Stopped { member, why })?;
+        if more {
+            self.write(node);
+        }
+        number.map_or(Ok(()), |number| self.give(node, Event::Persisted(number)))
+    }
+
+    /// A process hears that another one is dead.
+    pub(super) fn tell_death(
+        &mut self,
+        to: usize,
+        holder: LeaseHolder,
+        member: RaftId,
+    ) -> Result<(), Violation> {
+        let successor = |boot: u128| boot != 0 && boot != holder.boot;
+        let late = self.machines.iter().any(|machine| machine.name == holder.node && successor(machine.boot));
+        if let Some(replica) = &self.machines[to].replica {
+            let leads = replica.raft().role().leader == Some(member);
+            self.coverage.hit(Hit::Told);
+            self.coverage.add(Hit::ToldLate, late.into());
+            self.coverage.add(Hit::ToldOfLeader, leads.into());
+            if let Some((_, told)) = self.leaderless.as_mut().filter(|_| leads) {
+                *told = true;
+            }
+        }
+        self.give(to, Event::Died { holder, member: Some(member) })
     }
 
     fn send(&mut self, from: usize, message: &proto::Message) {
         let Some(to) = self.machines.iter().position(|machine| machine.raft.0 == message.to) else { return };
+        let ambush = self.machines[from].ambush.filter(|_| message.kind == PROPOSAL);
+        if ambush.is_some_and(|ambush| ambush.mutes()) {
+            return;
+        }
+        let late = nanos(ambush.map(|ambush| ambush.delays()).unwrap_or_default());
         let down = self.machines[to].replica.is_none();
         let sign = match self.network.is_cut(from, to) {
-            Some(Cut::Silent) => Some(Sign::TimedOut),
+            Some(Cut::Silent | Cut::Unnoticed) => Some(Sign::TimedOut),
             Some(Cut::Rejecting) => Some(Sign::Refused),
             // The machine is there, and nobody listens.
             None if down => Some(Sign::Refused),
             None => None,
         };
         if let Some(sign) = sign {
+            let cut = self.network.is_cut(from, to);
+            let rejected = cut == Some(Cut::Rejecting);
+            self.coverage.add(Hit::Vanished, (cut.is_some() && !rejected).into());
+            self.coverage.add(Hit::Rejected, rejected.into());
             if self.chance.percent(20) {
+                self.coverage.add(Hit::RefusedAlive, (!down && sign == Sign::Refused).into());
+                self.coverage.add(Hit::SilentAlive, (!down && sign == Sign::TimedOut).into());
                 let life = self.machines[from].life;
                 let wait = self.chance.between(Duration::from_millis(1), Duration::from_millis(200));
                 self.after(wait, Happening::Hint { node: from, life, about: to, sign });
@@ -164,8 +258,13 @@ impl World<'_> {
             return;
         }
         let bytes: Rc<[u8]> = message.encode_to_vec().into();
-        for time in self.network.arrivals(self.now) {
-            self.at(time, Happening::Arrive { to, bytes: Rc::clone(&bytes) });
+        if let Some(held_back) = &mut self.machines[to].held_back {
+            self.coverage.hit(Hit::HeldBack);
+            held_back.messages.push(bytes);
+            return;
+        }
+        for time in self.network.arrivals(from, to, self.now, &mut self.coverage) {
+            self.at(time + late, Happening::Arrive { to, bytes: Rc::clone(&bytes) });
         }
     }
 
@@ -176,6 +275,14 @@ impl World<'_> {
         let life = self.machines[node].life;
         self.reads.insert((node, life, ticket), self.checks.highest_applied());
         self.give(node, Event::Read(ticket))
+    }
+
+    /// A client has the cluster commit something.
+    pub(super) fn note(&mut self, node: usize) -> Result<(), Violation> {
+        let ticket = Ticket(self.next_ticket);
+        self.next_ticket += 1;
+        let note = ticket.0.to_be_bytes().to_vec();
+        self.give(node, Event::Propose(ticket, ClusterCommand::Note(note)))
     }
 
     /// The promise: at this very moment at most one process believes that it may act.
@@ -195,6 +302,15 @@ impl World<'_> {
     }
 }
 
+/// Whether a holder asked for more of a lease, or got it.
+fn asked_or_got(effect: &Effect) -> Option<(LeaseKind, bool)> {
+    match effect {
+        Effect::Asked(Command::Renew { kind, .. }) => Some((*kind, false)),
+        Effect::Publish(kind, LeaseStatus::Held { .. }) => Some((*kind, true)),
+        _ => None,
+    }
+}
+
 /// What a process may die right after, if this is such a thing.
 fn deed(effect: &Effect) -> Option<Deed> {
     /// The library's number of a vote, not of a pre-vote.
@@ -203,7 +319,9 @@ fn deed(effect: &Effect) -> Option<Deed> {
         Effect::Send(message) if message.kind == VOTE && !message.reject => Some(Deed::Voted),
         Effect::Role(role) if role.leads => Some(Deed::Elected),
         Effect::Publish(_, LeaseStatus::Held { .. }) => Some(Deed::Held),
-        Effect::LetGo(_) => Some(Deed::LetGo),
+        Effect::Asked(Command::Release { .. }) => Some(Deed::LetGo),
+        Effect::Asked(_) => Some(Deed::Asked),
+        Effect::Persist(_) => Some(Deed::Wrote),
         _ => None,
     }
 }

@@ -20,50 +20,31 @@ use prost::Message as _;
 use super::{
     checks::{Checks, Violation},
     clock::True,
+    coverage::{Coverage, Hit},
+    history::History,
     machine::SimMachine,
     network::Network,
+    report::{Report, Succession},
     scenario::Scenario,
 };
 use crate::Chance;
 
 pub(super) const LEASES: [LeaseKind; 2] = [LeaseKind::LbLeader, LeaseKind::DnsWriter];
 
-/// What a run came to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Report {
-    /// The promise that was broken, if one was.
-    pub violation: Option<Violation>,
-    /// When, in true time.
-    pub at: Duration,
-    /// How many steps nodes took.
-    pub steps: u64,
-    /// How many tenures began.
-    pub tenures: u64,
-    /// How long it took from mending to the best holders.
-    pub settled_after: Option<Duration>,
-    /// A digest of everything that happened, to compare two runs of one seed.
-    pub digest: u64,
-}
-
-impl Report {
-    /// Of a world that did not even begin.
-    fn stillborn(why: String) -> Self {
-        let violation = Some(Violation::Stopped { member: RaftId(0), why });
-        Self { violation, at: Duration::ZERO, steps: 0, tenures: 0, settled_after: None, digest: 0 }
-    }
-}
-
 /// What will happen.
 #[derive(Clone, Debug)]
 pub(super) enum Happening {
     Tick { node: usize, life: u64 },
     Arrive { to: usize, bytes: Rc<[u8]> },
+    LetThrough { to: usize, mark: u64 },
+    Drain { node: usize, begins: bool },
+    Forget { node: usize, mark: u64 },
     Written { node: usize, life: u64 },
     Begin { fault: usize },
     End { fault: usize },
     Mend { mark: u64 },
     Restart { node: usize, life: u64 },
-    Obituary { to: usize, holder: LeaseHolder },
+    Obituary { to: usize, holder: LeaseHolder, member: RaftId },
     Hint { node: usize, life: u64, about: usize, sign: Sign },
     Look,
     Operate,
@@ -81,6 +62,11 @@ pub(super) struct World<'a> {
     pub(super) chance: Chance,
     pub(super) disks: Chance,
     pub(super) checks: Checks,
+    pub(super) history: History,
+    pub(super) coverage: Coverage,
+    /// Since when Raft's leader is dead, and whether some follower was told.
+    pub(super) leaderless: Option<(True, bool)>,
+    pub(super) successions: Vec<Succession>,
     pub(super) next_boot: u128,
     pub(super) next_raft: u64,
     pub(super) desired_voters: BTreeSet<usize>,
@@ -88,7 +74,6 @@ pub(super) struct World<'a> {
     pub(super) next_ticket: u64,
     pub(super) reads: BTreeMap<(usize, u64, Ticket), u64>,
     pub(super) steps: u64,
-    pub(super) tenures: u64,
     pub(super) digest: DefaultHasher,
     trace: Option<&'a mut dyn FnMut(String)>,
 }
@@ -123,8 +108,9 @@ fn play<'a>(
         violation,
         at: Duration::from_nanos(world.now),
         steps: world.steps,
-        tenures: world.tenures,
         settled_after,
+        coverage: world.coverage,
+        successions: world.successions,
         digest: world.digest.finish(),
     }
 }
@@ -169,6 +155,10 @@ impl<'a> World<'a> {
             disks: chance.fork(2),
             chance,
             checks: Checks::default(),
+            history: History::default(),
+            coverage: Coverage::default(),
+            leaderless: None,
+            successions: Vec::new(),
             next_boot: 1,
             next_raft: setting.nodes as u64 + 1,
             desired_voters: (0..setting.voters).collect(),
@@ -176,10 +166,12 @@ impl<'a> World<'a> {
             next_ticket: 1,
             reads: BTreeMap::new(),
             steps: 0,
-            tenures: 0,
             digest: DefaultHasher::new(),
             trace,
         };
+        let sizes = [Hit::Nodes3, Hit::Nodes4, Hit::Nodes5, Hit::Nodes6, Hit::Nodes7];
+        sizes.get(setting.nodes.wrapping_sub(3)).into_iter().for_each(|size| world.coverage.hit(*size));
+        world.coverage.add(Hit::ProductionLog, setting.production_log.into());
         for (index, planned) in scenario.faults.iter().enumerate() {
             world.at(nanos(planned.at), Happening::Begin { fault: index });
         }
@@ -207,6 +199,7 @@ impl<'a> World<'a> {
             let looked = matches!(happening, Happening::Look);
             self.happen(happening)?;
             if looked && self.mended.is_some() && self.is_settled() {
+                self.history.check(&mut self.coverage)?;
                 return Ok(Duration::from_nanos(time - length));
             }
         }
@@ -239,22 +232,20 @@ impl<'a> World<'a> {
     fn happen(&mut self, happening: Happening) -> Result<(), Violation> {
         match happening {
             Happening::Tick { node, life } => self.tick(node, life),
+            Happening::LetThrough { to, mark } => {
+                self.let_through(to, |held_back| held_back.mark == mark);
+                Ok(())
+            }
+            Happening::Drain { node, begins } => self.drain(node, begins),
+            Happening::Forget { node, mark } => {
+                self.forget(node, mark);
+                Ok(())
+            }
             Happening::Arrive { to, bytes } => match proto::Message::decode(&*bytes) {
                 Ok(message) => self.give(to, Event::Message(message)),
                 Err(_) => Ok(()),
             },
-            Happening::Written { node, life } => {
-                if self.machines[node].life != life {
-                    return Ok(());
-                }
-                let member = self.machines[node].raft;
-                let finished = self.machines[node].disk.finish();
-                let (number, more) = finished.map_err(|why| Violation::Stopped { member, why })?;
-                if more {
-                    self.write(node);
-                }
-                number.map_or(Ok(()), |number| self.give(node, Event::Persisted(number)))
-            }
+            Happening::Written { node, life } => self.written(node, life),
             Happening::Begin { fault } => self.begin(fault),
             Happening::End { fault } => self.end(fault),
             Happening::Mend { mark } => {
@@ -263,11 +254,7 @@ impl<'a> World<'a> {
             }
             Happening::Restart { node, life } if self.machines[node].life == life => self.start(node),
             Happening::Restart { .. } => Ok(()),
-            Happening::Obituary { to, holder } => {
-                let member = self.machines.iter().find(|machine| machine.name == holder.node);
-                let member = member.map(|machine| machine.raft);
-                self.give(to, Event::Died { holder, member })
-            }
+            Happening::Obituary { to, holder, member } => self.tell_death(to, holder, member),
             Happening::Hint { node, life, about, sign } if self.machines[node].life == life => {
                 let about = self.machines[about].name.clone();
                 self.give(node, Event::Hint(about, sign))
@@ -296,13 +283,17 @@ impl<'a> World<'a> {
         let seed = self.chance.bits();
         let (setting, mutation) = (&self.scenario.setting, self.mutation);
         let machine = &mut self.machines[node];
-        if machine.boot == 0 {
+        let new_boot = machine.boot == 0;
+        if new_boot {
             machine.boot = self.next_boot;
             self.next_boot += 1;
         }
         let (member, life) = (machine.raft, machine.life);
+        let same_boot = life > 0 && !new_boot;
         machine.start(setting, seed, mutation).map_err(|why| Violation::Stopped { member, why })?;
         let boot = machine.boot;
+        self.coverage.add(Hit::SameBoot, same_boot.into());
+        self.coverage.add(Hit::NewBoot, (life > 0 && new_boot).into());
         self.tell(|| format!("n{node} starts as {member}, boot {boot}"));
         let phase = self.chance.between(Duration::ZERO, setting.timing.tick);
         self.after(phase, Happening::Tick { node, life });
@@ -315,7 +306,11 @@ impl<'a> World<'a> {
         machine.replica = None;
         machine.life += 1;
         machine.waiting.clear();
-        machine.disk.crash(&mut self.disks);
+        let wreck = machine.disk.crash(&mut self.disks);
+        for (hit, times) in [(Hit::WritesLost, wreck.lost), (Hit::WritesSurvived, wreck.survived)] {
+            self.coverage.add(hit, u64::try_from(times).unwrap_or(0));
+        }
+        self.coverage.add(Hit::WritesTorn, wreck.torn.into());
         self.tell(|| format!("n{node} dies"));
     }
 }
