@@ -18,8 +18,8 @@ use crate::{
     config::Config,
     index::{Member, attachments},
     language::{
-        Capabilities, Condition, CpuShares, Cpus, Kind, Logging, Order, Reach, Restart, Service, Size,
-        SizeUnits, VolumeKind,
+        Capabilities, Condition, CpuShares, Cpus, Kind, Logging, Reach, Restart, Service, Size, SizeUnits,
+        VolumeKind,
     },
 };
 
@@ -89,7 +89,7 @@ pub(super) fn render(member: Member<'_>, context: &Context<'_>) -> Result<Render
     limits(service, &mut spec, &mut why);
     life(service, &mut spec, &mut why);
     labels::add(member, context.config, &mut spec, &mut why);
-    let (order, order_why) = order(service);
+    let (order, order_why) = super::order::order(service);
     why.say("update.order", order.to_string(), order_why);
     let shares = match &service.reach {
         Reach::Service(other) => Some((other, Condition::Started)),
@@ -384,28 +384,4 @@ fn life(service: &Service, spec: &mut ContainerSpec, why: &mut Reasons) {
         "the engine alone would let a log fill the disk",
     );
     spec.logging = Some((logging.driver, logging.options));
-}
-
-/// Which goes first when it is replaced, and why.
-fn order(service: &Service) -> (Order, &'static str) {
-    if let Some(order) = service.update.order {
-        return (order, SAID);
-    }
-    if service.kind == Kind::Job {
-        return (Order::StopFirst, "a job runs once at a time");
-    }
-    if !service.ports.is_empty() || service.reach == Reach::Host {
-        return (Order::StopFirst, "two of them cannot have the same port of the host");
-    }
-    if matches!(service.reach, Reach::Service(_)) {
-        return (Order::StopFirst, "two of them cannot listen in one network");
-    }
-    let writes = |kind: &VolumeKind| !matches!(kind, VolumeKind::Tmpfs { .. });
-    if service.volumes.iter().any(|volume| !volume.read_only && writes(&volume.kind)) {
-        return (Order::StopFirst, "two of them must not write to the same volume");
-    }
-    if service.health.is_none() {
-        return (Order::StopFirst, "without a health check nobody could say when the new one is ready");
-    }
-    (Order::StartFirst, "it has a health check, no port of the host and nothing that two could write to")
 }

@@ -2,6 +2,7 @@
 
 mod container;
 mod labels;
+mod order;
 mod processes;
 mod traefik;
 
