@@ -80,15 +80,21 @@ impl Scene {
     /// # Errors
     /// Everything that is wrong with the definitions, and everything that is missing on the machine.
     pub(super) fn desired(&self) -> Result<Desired, CliError> {
+        let (desired, missing) = self.desired_and_missing()?;
+        if missing.is_empty() { Ok(desired) } else { Err(Wrong(missing).into()) }
+    }
+
+    /// What should be on this node, and what is missing on the machine for it.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the definitions.
+    pub(super) fn desired_and_missing(&self) -> Result<(Desired, Vec<Problem>), CliError> {
         let wrong = crate::validate::validate(&self.stacks, &self.config);
         if !wrong.is_empty() {
             return Err(Wrong(wrong).into());
         }
         let (generations, missing) = material::look(&self.stacks, &self.config);
-        if !missing.is_empty() {
-            return Err(Wrong(missing).into());
-        }
-        Ok(self.for_runtime(render(&self.stacks, &self.config, &generations)?)?)
+        Ok((self.for_runtime(render(&self.stacks, &self.config, &generations)?)?, missing))
     }
 
     fn for_runtime(&self, desired: Desired) -> Result<Desired, Problems> {

@@ -19,6 +19,7 @@ use crate::{
     host::Host,
     language::Pull,
     plan::{Actual, Plan, PlanOptions},
+    problem::Problem,
     render::Desired,
     store::{DeployLock, LockError, Outcome},
     survey::survey,
@@ -41,10 +42,9 @@ struct SavedOptions {
 
 pub(super) async fn plan(scene: &Scene, args: &PlanArgs, out: &Out) -> Ended {
     let options = options(scene, &args.selection, args.recreate_networks)?;
-    let desired = scene.desired()?;
+    let (desired, missing) = scene.desired_and_missing()?;
     let host = scene.machine().await?;
-    let actual = survey(host.as_ref(), &scene.store, &desired, &BTreeSet::new()).await?;
-    let plan = crate::plan::plan(&desired, &actual, &options);
+    let (_, plan) = look(host.as_ref(), scene, (&desired, &missing), &options, &BTreeSet::new()).await?;
     if let Some(path) = &args.out {
         let options = SavedOptions {
             services: args.selection.services.clone(),
@@ -91,7 +91,7 @@ pub(super) async fn apply(scene: &Scene, args: &ApplyArgs, out: &Out) -> Ended {
         }
         None => options(scene, &args.selection, args.recreate_networks)?,
     };
-    let desired = scene.desired()?;
+    let (desired, missing) = scene.desired_and_missing()?;
     let host = scene.machine().await?;
     let _lock = take_lock(scene, "apply", out)?;
     let show = Show::new(*out);
@@ -103,7 +103,7 @@ pub(super) async fn apply(scene: &Scene, args: &ApplyArgs, out: &Out) -> Ended {
             .await
             .map_err(crate::apply::ApplyError::Blocked)?;
     }
-    let (actual, plan) = look(host.as_ref(), scene, &desired, &options, &images).await?;
+    let (actual, plan) = look(host.as_ref(), scene, (&desired, &missing), &options, &images).await?;
     if let Some(saved) = &saved
         && saved.hash != plan.hash()
     {
@@ -128,7 +128,7 @@ pub(super) async fn apply(scene: &Scene, args: &ApplyArgs, out: &Out) -> Ended {
             return Ok(ExitCode::FAILURE);
         }
         // The answer may have taken an hour.
-        let (actual, now) = look(host.as_ref(), scene, &desired, &options, &images).await?;
+        let (actual, now) = look(host.as_ref(), scene, (&desired, &missing), &options, &images).await?;
         if now.hash() != plan.hash() {
             out.text(&now.to_text(out.paint))?;
             out.note(
@@ -224,12 +224,21 @@ pub(super) fn nothing(out: &Out) -> Ended {
 async fn look(
     host: &dyn Host,
     scene: &Scene,
-    desired: &Desired,
+    (desired, missing): (&Desired, &[Problem]),
     options: &PlanOptions,
     images: &BTreeSet<String>,
 ) -> Result<(Actual, Plan), CliError> {
     let actual = survey(host, &scene.store, desired, images).await?;
-    let plan = crate::plan::plan(desired, &actual, options);
+    let mut plan = crate::plan::plan(desired, &actual, options);
+    // What a service lacks that nobody asked about is in nobody's way.
+    let concerned: BTreeSet<String> = plan
+        .services
+        .iter()
+        .map(|step| &step.service)
+        .chain(&plan.unchanged)
+        .map(ToString::to_string)
+        .collect();
+    plan.blockers.extend(missing.iter().filter(|problem| concerned.contains(&problem.place)).cloned());
     Ok((actual, plan))
 }
 
