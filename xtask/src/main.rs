@@ -13,6 +13,7 @@ mod chaos;
 mod child;
 mod ci;
 mod clock;
+mod cloudflare_sim;
 mod cluster;
 mod demo;
 mod http;
@@ -63,6 +64,9 @@ enum Command {
     /// Attack the leases in simulation, from seeds
     #[command(disable_help_flag = true)]
     Sim(sim::Options),
+    /// Cloudflare's API for DNS on this machine, in memory, to try an agent against
+    #[command(disable_help_flag = true)]
+    CloudflareSim(cloudflare_sim::Options),
     /// What CI runs: fmt, tidy, clippy, doc, test, sim, chaos, demo --script
     Ci,
 }
@@ -78,6 +82,7 @@ fn main() -> ExitCode {
         Command::Chaos(options) => chaos::run(&options),
         Command::Bench(options) => bench::run(&options),
         Command::Sim(options) => sim::run(&options),
+        Command::CloudflareSim(options) => cloudflare_sim::run(&options),
         Command::Ci => ci::run(),
     });
     match done {
