@@ -9,7 +9,10 @@ use constellation_proxy::PortRange;
 use constellation_tailscale::PeerSource;
 use constellation_traefik::RenderConfig;
 
-use crate::cli::{ProfileArg, RunArgs, RuntimeKind};
+use crate::{
+    cli::{ProfileArg, RunArgs, RuntimeKind},
+    dns::DnsSettings,
+};
 
 /// What a cluster is called that nobody named.
 const DEFAULT_CLUSTER: &str = "constellation";
@@ -89,6 +92,8 @@ pub struct Config {
     pub founding: ClusterSettings,
     /// How many members vote.
     pub seats: SeatPolicy,
+    /// The zone that is looked after, if one is.
+    pub dns: Option<DnsSettings>,
     /// This run of the process.
     pub boot: u128,
     /// Where secrets are.
@@ -165,6 +170,7 @@ impl Config {
             expect: args.bootstrap_expect,
             founding: settings(args.raft_profile, args.lease_ttl)?,
             seats: SeatPolicy { voters: args.voters },
+            dns: DnsSettings::from_args(args)?,
             boot: boot(std::env::var(BOOT_VARIABLE).ok().as_deref()),
             secrets: args.secrets_path.clone(),
             data_dir: args.data_dir.clone(),

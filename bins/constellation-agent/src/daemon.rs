@@ -23,6 +23,7 @@ use crate::{
     cli::RuntimeKind,
     cluster::{assemble, files::ClusterFiles, membership, part::Part},
     config::{Config, Security},
+    dns,
     local_status::LocalStatus,
     publisher::Publisher,
 };
@@ -161,6 +162,13 @@ impl Agent {
         };
         work.spawn("publisher", Early::Fatal, publisher.run(work.shutdown()));
 
+        let dns = match &config.dns {
+            Some(settings) => {
+                let joined = dns::Joined { part: part.clone(), view: gossip.view(), facts: facts.clone() };
+                Some(dns::start(settings, &config, joined, Arc::clone(&clock), work)?)
+            }
+            None => None,
+        };
         let engine = describe(&*runtime).await;
         let status = LocalStatus {
             config: config.clone(),
@@ -174,6 +182,7 @@ impl Agent {
             processes: processes.clone(),
             engine: engine.clone(),
             desk,
+            dns,
         };
         let api = constellation_api::serve(&config.socket, Arc::new(status), serve.shutdown()).await?;
         serve.spawn("api", Early::Fatal, api);

@@ -1,7 +1,7 @@
 //! The agent as a library: what the binary runs, a test can build.
 //!
 //! [`Cli`] is what a person may say; [`Config`] is what it means, checked; [`Agent`] joins the crates into the running
-//! daemon and takes it down in order; [`publish`] is what this node tells the others; `cluster` is its part in the leases, and `notary` the parent process that vouches for its
+//! daemon and takes it down in order; [`publish`] is what this node tells the others; `cluster` is its part in the leases, `dns` in the zone, and `notary` the parent process that vouches for its
 //! death; [`commands`] are the verbs of the
 //! binary.
 
@@ -10,6 +10,7 @@ mod cluster;
 pub mod commands;
 pub mod config;
 mod daemon;
+pub mod dns;
 mod local_status;
 mod logging;
 mod notary;

@@ -8,6 +8,7 @@ use constellation_api::{
     model::{Addresses, GossipStatus, TraefikStatus},
 };
 use constellation_core::{Clock, ClusterView, Moment, view::Member};
+use constellation_dns::DnsHandle;
 use constellation_docker::{ContainerRuntime, ProcessRuntime};
 use constellation_gossip::{GossipHandle, GossipStats, Reason};
 use constellation_monitor::{Report, RuntimeState};
@@ -41,6 +42,7 @@ pub(crate) struct LocalStatus {
     pub(crate) processes: Option<Arc<ProcessRuntime>>,
     pub(crate) engine: String,
     pub(crate) desk: Arc<Desk>,
+    pub(crate) dns: Option<DnsHandle>,
 }
 
 impl LocalStatus {
@@ -104,6 +106,7 @@ impl Agent for LocalStatus {
             subject: format!("{} of {}", problem.about, problem.service),
             message: problem.text.clone(),
         }));
+        problems.extend(self.dns.as_ref().map(crate::dns::problems).unwrap_or_default());
         if let LastKnownGoodStatus::Failed { error } = &traefik.last_known_good {
             problems.push(Problem {
                 area: "routes".to_owned(),
@@ -137,6 +140,7 @@ impl Agent for LocalStatus {
                 restarts: gossip.restarts,
             },
             leases: self.desk.summary(),
+            dns: self.dns.as_ref().map(crate::dns::summary).unwrap_or_default(),
             traefik: TraefikStatus {
                 routers: traefik.routers,
                 services: traefik.services,
@@ -173,6 +177,10 @@ impl Agent for LocalStatus {
 
     fn cluster(&self) -> Arc<dyn Cluster> {
         Arc::clone(&self.desk) as Arc<dyn Cluster>
+    }
+
+    fn dns(&self) -> Option<DnsHandle> {
+        self.dns.clone()
     }
 
     fn processes(&self) -> Option<Arc<dyn ContainerRuntime>> {

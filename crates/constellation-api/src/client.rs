@@ -7,6 +7,7 @@ use std::{
 
 use bytes::Bytes;
 use constellation_core::NodeName;
+use constellation_dns::{DnsStatus, Found, Plan};
 use constellation_docker::{Container, ContainerSpec, LogLine};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{Method, Request, StatusCode};
@@ -16,6 +17,7 @@ use tokio::net::UnixStream;
 
 use crate::{
     cluster::{Leases, RaftStatus, TokenMade, TokenRequest, WhichNode},
+    dns::{Force, WhichRecords},
     model::{Failure, MemberRow, ServiceRow, Status},
 };
 
@@ -124,6 +126,35 @@ impl Client {
     pub async fn cordon(&self, cordoned: bool) -> Result<(), ClientError> {
         let path = if cordoned { "/v1/cordon" } else { "/v1/uncordon" };
         self.bytes(Method::POST, path, None).await.map(drop)
+    }
+
+    /// What looks after the zone.
+    pub async fn dns(&self) -> Result<DnsStatus, ClientError> {
+        self.ask(Method::GET, "/v1/dns", None).await
+    }
+
+    /// What would be done to the zone now.
+    pub async fn dns_plan(&self, force: bool) -> Result<Plan, ClientError> {
+        self.ask(Method::GET, &format!("/v1/dns/plan?force={force}"), None).await
+    }
+
+    /// Has it done.
+    pub async fn dns_apply(&self, force: bool) -> Result<Plan, ClientError> {
+        let answer = self.post("/v1/dns/apply", &Force { force }).await?;
+        serde_json::from_slice(&answer).map_err(|error| self.broken(error))
+    }
+
+    /// Makes records of others the cluster's, or lets go of the cluster's own; gives which.
+    pub async fn dns_own(&self, adopt: bool, which: &WhichRecords) -> Result<Vec<Found>, ClientError> {
+        let path = if adopt { "/v1/dns/adopt" } else { "/v1/dns/disown" };
+        let answer = self.post(path, which).await?;
+        serde_json::from_slice(&answer).map_err(|error| self.broken(error))
+    }
+
+    /// The whole zone as a zone file.
+    pub async fn dns_export(&self) -> Result<String, ClientError> {
+        let answer = self.bytes(Method::GET, "/v1/dns/export", None).await?;
+        Ok(String::from_utf8_lossy(&answer).into_owned())
     }
 
     async fn post(&self, path: &str, body: &impl serde::Serialize) -> Result<Bytes, ClientError> {

@@ -1,6 +1,6 @@
 //! The agent's local HTTP API over a unix socket, and its client.
 //!
-//! [`model`] and [`cluster`] are what is said: plain values that serialise to the JSON that `--json` prints. [`server`] turns an
+//! [`model`], [`cluster`] and [`dns`] are what is said: plain values that serialise to the JSON that `--json` prints. [`server`] turns an
 //! [`Agent`] into an HTTP service; [`client`] asks one. Whoever may open the socket may ask and, on a node that runs
 //! processes, start and stop them: the socket's mode (0600) is the permission.
 //!
@@ -8,6 +8,7 @@
 
 pub mod client;
 pub mod cluster;
+pub mod dns;
 pub mod model;
 pub mod server;
 

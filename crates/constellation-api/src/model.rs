@@ -127,6 +127,9 @@ pub struct Status {
     /// Its part in the cluster's leases, in a line.
     #[serde(default)]
     pub leases: String,
+    /// The zone that it looks after, in a line.
+    #[serde(default)]
+    pub dns: String,
     /// The provider.
     pub traefik: TraefikStatus,
     /// The mesh gateway's listeners.

@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     cluster::{self, Cluster},
+    dns,
     model::{Failure, MemberRow, ServiceRow, Status},
 };
 
@@ -47,6 +48,10 @@ pub trait Agent: Send + Sync + 'static {
     fn processes(&self) -> Option<Arc<dyn ContainerRuntime>>;
     /// Its part in the cluster's leases; there is one also on a node that is no member, which then says so.
     fn cluster(&self) -> Arc<dyn Cluster>;
+    /// What looks after the zone; `None` on an agent that looks after none.
+    fn dns(&self) -> Option<constellation_dns::DnsHandle> {
+        None
+    }
 }
 
 /// The API could not be opened.
@@ -106,6 +111,7 @@ pub fn router(agent: Arc<dyn Agent>) -> Router {
         .route("/v1/members", get(members))
         .route("/v1/services", get(services))
         .merge(cluster::routes())
+        .merge(dns::routes())
         .route("/v1/processes", get(list).post(create))
         .route("/v1/processes/{name}", get(inspect).delete(remove))
         .route("/v1/processes/{name}/logs", get(logs))

@@ -43,6 +43,7 @@ impl Agent for Fake {
             routable: 0,
             gossip: GossipStatus::default(),
             leases: String::new(),
+            dns: String::new(),
             traefik: TraefikStatus::default(),
             gateway: vec![],
             problems: vec![],

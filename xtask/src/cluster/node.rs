@@ -266,7 +266,9 @@ impl Node {
 
 /// The agent reads its settings from the environment too: what stands in ours must not change the demo.
 pub(super) fn clean(command: &mut Command) {
-    let ours = |name: &str| name.starts_with("CONSTELLATION_") || name.starts_with("TRAEFIK_");
+    let ours = |name: &str| {
+        ["CONSTELLATION_", "TRAEFIK_", "DNS_", "CLOUDFLARE_"].iter().any(|start| name.starts_with(start))
+    };
     let exact =
         ["TS_HOSTNAME", "DOMAIN", "PUBLIC_IP", "NODE_PRIORITY", "MESH_ADDRESS", "GOSSIP_PORT", "RAFT_PORT"];
     let more =

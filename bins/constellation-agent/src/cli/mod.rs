@@ -1,6 +1,7 @@
 //! What a person may say on the command line or in the environment.
 
 mod cluster;
+mod dns;
 mod process;
 mod run;
 
@@ -14,6 +15,7 @@ pub use self::{
         BackupArgs, FolderArgs, InitArgs, JoinArgs, LeasesArgs, PlaceArgs, ProfileArg, RaftCommand,
         RaftNodeArgs, RecoverArgs, RestoreArgs, TokenArgs,
     },
+    dns::{ApexArg, DnsArgs, DnsCommand, DnsRecordsArgs, ProviderArg, StrategyArg},
     process::{ProcessCommand, ProcessNameArgs, ProcessRunArgs, RestartArg},
     run::RunArgs,
 };
@@ -43,6 +45,9 @@ pub enum Command {
     /// This node's part in the Raft group, and the others'; hand over the lead, remove a member.
     #[command(subcommand)]
     Raft(RaftCommand),
+    /// The zone: what would be done, what was, and whose records are whose.
+    #[command(subcommand)]
+    Dns(DnsCommand),
     /// Found a cluster of this node alone, before it runs; the others join it with tokens.
     Init(InitArgs),
     /// Make a token with which one node may join.

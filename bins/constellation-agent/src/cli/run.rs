@@ -11,7 +11,7 @@ use clap::Args;
 use constellation_core::{ClusterId, DomainName, NodeName};
 use constellation_proxy::PortRange;
 
-use super::{LogFormat, ProfileArg, RuntimeKind, duration, node_name};
+use super::{DnsArgs, LogFormat, ProfileArg, RuntimeKind, duration, node_name};
 
 /// Settings of `run`.
 #[derive(Debug, Args)]
@@ -147,6 +147,10 @@ pub struct RunArgs {
         help_heading = "Traefik"
     )]
     pub traefik_dial_timeout: Duration,
+
+    /// The zone
+    #[command(flatten)]
+    pub dns: DnsArgs,
 
     /// Where the agent keeps its state
     #[arg(long, env = "DATA_DIR", default_value = "/opt/constellation/data", help_heading = "Places")]

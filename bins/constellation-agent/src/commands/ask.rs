@@ -58,6 +58,9 @@ fn write_status(text: &mut String, status: &Status) -> std::fmt::Result {
         status.addresses.gossip, gossip.datagrams_in, gossip.datagrams_out
     )?;
     writeln!(text, "leases      {}", status.leases)?;
+    if !status.dns.is_empty() {
+        writeln!(text, "dns         {}", status.dns)?;
+    }
     let traefik = &status.traefik;
     writeln!(
         text,

@@ -2,6 +2,7 @@
 
 mod ask;
 mod cluster;
+mod dns;
 mod process;
 mod run;
 mod whoami;
@@ -39,6 +40,7 @@ pub fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Process(command) => block_on(process::execute(command)),
         Command::Leases(args) => block_on(cluster::leases(args)),
         Command::Raft(command) => block_on(cluster::raft(command)),
+        Command::Dns(command) => block_on(dns::execute(command)),
         Command::Init(args) => cluster::init(&args),
         Command::Token(args) => block_on(cluster::token(args)),
         Command::Join(args) => block_on(cluster::join_cluster(args)),
