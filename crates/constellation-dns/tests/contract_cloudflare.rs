@@ -1,5 +1,7 @@
 //! The real Cloudflare client against the simulator, over HTTP.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests fails as a test does")]
+
 mod support;
 
 use std::{sync::Arc, time::Duration};

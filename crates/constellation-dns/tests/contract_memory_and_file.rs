@@ -1,5 +1,7 @@
 //! The promises of a provider, on the two that need nothing: a zone in memory and a zone file.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests fails as a test does")]
+
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;

@@ -20,7 +20,7 @@ use crate::{
     child,
     clock::{self, seconds},
     table::Table,
-    tools::{docker::Docker, traefik},
+    tools::{docker::Docker, nameservers, traefik},
     workspace::{Workspace, cargo},
 };
 
@@ -89,6 +89,7 @@ enum Outcome {
 struct Kit {
     docker: Option<Result<Docker, String>>,
     traefik: Option<Result<String, String>>,
+    nameservers: Option<Result<(), String>>,
 }
 
 impl Kit {
@@ -105,6 +106,10 @@ impl Kit {
                     let prepare = || Docker::prepare(workspace).map_err(|error| format!("{error:#}"));
                     let docker = self.docker.get_or_insert_with(prepare).as_ref().map_err(Clone::clone)?;
                     environment.extend(docker.environment());
+                }
+                Need::NameServers => {
+                    let prepare = || nameservers::prepare().map_err(|error| format!("{error:#}"));
+                    self.nameservers.get_or_insert_with(prepare).clone()?;
                 }
                 Need::Traefik => {
                     let prepare = || {

@@ -21,6 +21,8 @@ pub(crate) enum Suite {
     Docker,
     /// Behaviour under a real Traefik.
     Traefik,
+    /// Our zone files under real name servers.
+    NameServer,
     /// Whole agents as processes.
     Agent,
     /// Whole agents on a real Docker Engine.
@@ -37,6 +39,7 @@ pub(crate) const ALL: &[Suite] = &[
     Suite::Doc,
     Suite::Docker,
     Suite::Traefik,
+    Suite::NameServer,
     Suite::Agent,
     Suite::AgentDocker,
     Suite::AgentTraefik,
@@ -47,6 +50,7 @@ pub(crate) const ALL: &[Suite] = &[
 pub(crate) const FEATURES: &[&str] = &[
     "constellation-docker/e2e-docker",
     "constellation-traefik/e2e-traefik",
+    "constellation-dns/e2e-dns",
     "constellation-gossip/endurance",
     "constellation-agent/e2e",
 ];
@@ -56,6 +60,7 @@ pub(crate) const FEATURES: &[&str] = &[
 pub(crate) enum Need {
     Docker,
     Traefik,
+    NameServers,
 }
 
 impl Suite {
@@ -69,6 +74,7 @@ impl Suite {
             Self::Endurance => "endurance",
             Self::Docker => "e2e: Docker Engine",
             Self::Traefik => "e2e: Traefik",
+            Self::NameServer => "e2e: name servers",
             Self::Agent => "e2e: agents as processes",
             Self::AgentDocker => "e2e: agents on Docker",
             Self::AgentTraefik => "e2e: agents under Traefik",
@@ -80,6 +86,7 @@ impl Suite {
         match self {
             Self::Docker | Self::AgentDocker => &[Need::Docker],
             Self::Traefik | Self::AgentTraefik => &[Need::Traefik],
+            Self::NameServer => &[Need::NameServers],
             _ => &[],
         }
     }
@@ -121,6 +128,8 @@ pub(crate) fn suite_of(executable: &Executable) -> Suite {
         Suite::Docker
     } else if gated("e2e-traefik") {
         Suite::Traefik
+    } else if gated("e2e-dns") {
+        Suite::NameServer
     } else if gated("e2e") {
         match executable.target.as_str() {
             name if name.contains("docker") => Suite::AgentDocker,
@@ -161,6 +170,7 @@ mod tests {
             ("test", "contract_process", &[], Suite::Contract),
             ("test", "contract_docker", &["e2e-docker"], Suite::Docker),
             ("test", "real_traefik", &["e2e-traefik"], Suite::Traefik),
+            ("test", "real_nameserver", &["e2e-dns"], Suite::NameServer),
             ("test", "endurance", &["endurance"], Suite::Endurance),
             ("test", "e2e_cluster", &["e2e"], Suite::Agent),
             ("test", "e2e_docker", &["e2e"], Suite::AgentDocker),

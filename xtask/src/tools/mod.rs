@@ -4,6 +4,7 @@ pub(crate) mod agent;
 pub(crate) mod apt;
 pub(crate) mod docker;
 mod dockerd;
+pub(crate) mod nameservers;
 pub(crate) mod traefik;
 
 use std::path::{Path, PathBuf};

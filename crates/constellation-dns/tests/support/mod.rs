@@ -1,6 +1,7 @@
 //! A simulated Cloudflare and clients of it.
 
 #![allow(dead_code, reason = "every suite uses a part of it")]
+#![allow(clippy::unwrap_used, reason = "a helper of tests fails as a test does")]
 
 use std::{net::SocketAddr, os::unix::fs::PermissionsExt as _, path::PathBuf, sync::Arc};
 
