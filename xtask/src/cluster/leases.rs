@@ -15,6 +15,8 @@ use crate::{
 
 /// An agent that does not answer on its own socket within this is in trouble.
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
+/// The agent waits for the other node to lead; who asks again soon is not held up by a request that was lost.
+const LEAD_LIMIT: Duration = Duration::from_secs(1);
 
 /// `GET /v1/leases`, as far as a judge of the promise needs it.
 #[derive(Clone, Debug, Deserialize)]
@@ -149,7 +151,8 @@ impl Node {
     /// # Errors
     /// When it refuses.
     pub(crate) fn transfer_lead(&self, node: &str) -> Result<()> {
-        self.post("/v1/raft/transfer", &serde_json::json!({ "node": node }).to_string())
+        let body = serde_json::json!({ "node": node }).to_string();
+        self.post_within(LEAD_LIMIT, "/v1/raft/transfer", &body)
     }
 
     /// Asks it to hold no lease, or to want them again.
@@ -161,7 +164,11 @@ impl Node {
     }
 
     fn post(&self, path: &str, json: &str) -> Result<()> {
-        let response = self.api(ANSWER_LIMIT).post(path, json)?;
+        self.post_within(ANSWER_LIMIT, path, json)
+    }
+
+    fn post_within(&self, limit: Duration, path: &str, json: &str) -> Result<()> {
+        let response = self.api(limit).post(path, json)?;
         ensure!(
             (200..300).contains(&response.status),
             "POST {path} answered {}: {}",

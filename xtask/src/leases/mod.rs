@@ -1,6 +1,6 @@
 //! Leases from the outside: what can be seen of them, what they promise, and how their cluster is broken and mended.
 //!
-//! The chaos run, the bench and the demo share this. What was seen is a [`History`], and [`check`] judges it: both are plain
+//! The chaos run, the bench and the demo share this. What was seen is a [`History`], and [`check()`] judges it: both are plain
 //! values. [`Witness`] looks, [`Stage`] strikes and heals, [`peace`] waits until all is well.
 
 mod check;

@@ -10,8 +10,8 @@ use crate::{
     interrupt,
 };
 
-/// Raft's lead moves within a round trip, or not at all.
-const LIMIT: Duration = Duration::from_secs(5);
+/// Raft's lead moves within a round trip, or the request was lost: then it is asked for again.
+const LIMIT: Duration = Duration::from_secs(20);
 /// A transfer that was lost is asked for again after this.
 const PAUSE: Duration = Duration::from_millis(300);
 

@@ -80,7 +80,7 @@ pub struct DnsArgs {
     /// Have Cloudflare stand in front of the domain and `*.domain`
     #[arg(long, env = "DNS_PROXIED")]
     pub dns_proxied: bool,
-    /// A further name, as NAME=TARGET[,ttl=60][,proxied] with the target `leader`, `all`, `instances:SERVICE`, `name:OTHER`,
+    /// A further name, as `NAME=TARGET[,ttl=60][,proxied]` with the target `leader`, `all`, `instances:SERVICE`, `name:OTHER`,
     /// `srv:SERVICE:PORT` or `text:ANYTHING`; may be given several times (in the variable with `;` between them)
     #[arg(long, env = "DNS_RECORDS", value_delimiter = ';', value_name = "NAME=TARGET")]
     pub dns_record: Vec<ServiceRecord>,

@@ -186,6 +186,21 @@ impl Etcd {
         self.boot(index, false)
     }
 
+    /// Waits until so many clients stand in line for the lock, its holder among them.
+    ///
+    /// # Errors
+    /// When they do not.
+    pub(super) fn wait_for_line(&self, clients: &str) -> Result<()> {
+        // Everything below `bench/`, in the base64 that the gateway wants.
+        let body = json!({ "key": "YmVuY2gv", "range_end": "YmVuY2gw", "count_only": true }).to_string();
+        clock::wait_for("clients in line for etcd's lock", LOCK_LIMIT, Duration::from_millis(20), || {
+            let response =
+                Client::tcp(Self::address(0, CLIENT_PORT), TRY_LIMIT).post("/v3/kv/range", &body)?;
+            let found: Value = serde_json::from_slice(&response.body)?;
+            Ok((found["count"] == clients).then_some(()))
+        })
+    }
+
     /// Starts a client that waits for the lock, and then holds it until it ends.
     ///
     /// # Errors

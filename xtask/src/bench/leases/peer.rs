@@ -57,6 +57,7 @@ fn locks(etcd: &Etcd, trials: u32, killed: bool) -> Result<Vec<f64>> {
     holder.wait()?;
     for trial in 0..trials {
         let next = etcd.lock()?;
+        etcd.wait_for_line("2")?;
         clock::pass(REST + Duration::from_secs(LOCK_TTL_SECONDS) / PHASES * (trial % PHASES))?;
         let at = if killed { holder.kill() } else { holder.give_back() };
         samples.push(millis(next.wait()?.since(at)));
