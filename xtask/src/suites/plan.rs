@@ -53,6 +53,7 @@ pub(crate) const FEATURES: &[&str] = &[
     "constellation-dns/e2e-dns",
     "constellation-gossip/endurance",
     "constellation-agent/e2e",
+    "constellation-deploy/e2e-docker",
 ];
 
 /// What a suite cannot run without.

@@ -44,6 +44,7 @@ impl Docker {
             bail!("no Docker Engine answers, and only root can start one");
         }
         let busybox = busybox()?;
+        redis()?;
         let (socket, private) = match found {
             Some(socket) => (socket, None),
             None => start_one(workspace)?,
@@ -110,6 +111,14 @@ fn busybox() -> Result<PathBuf> {
     find_program("busybox")
         .filter(|path| is_static(path))
         .context("busybox-static is installed, but the `busybox` in PATH is not statically linked")
+}
+
+/// A Redis for the images of a suite, out of the package that starts no service.
+fn redis() -> Result<()> {
+    if find_program("redis-check-rdb").is_none() || find_program("redis-cli").is_none() {
+        apt::install(&["redis-tools"], "an image for the e2e suites")?;
+    }
+    Ok(())
 }
 
 /// Whether an ELF file wants a dynamic loader; in an image of nothing but itself it would not start.
