@@ -23,9 +23,12 @@ fn password() -> Secret {
     secret("store-password.txt").owner(REDIS_USER.0, REDIS_USER.1)
 }
 
-/// Redis asks for the password on its standard input, so that it is neither a variable nor a word of the command line.
+/// The password goes into a file in memory that only Redis reads, and is neither a variable nor a word of the command line.
+/// `exec`, so that Redis itself hears the signal that asks it to end, and saves.
 const START: &str = r#"
-    { cat /etc/store.conf; printf 'requirepass "%s"\n' "$(cat /run/secrets/store-password)"; } | exec redis-server -
+    umask 077
+    { cat /etc/store.conf; printf 'requirepass "%s"\n' "$(cat /run/secrets/store-password)"; } > /tmp/store.conf
+    exec redis-server /tmp/store.conf
 "#;
 
 const STORE_CONF: &str = "\
@@ -43,6 +46,7 @@ fn store() -> Service {
         .secret(password())
         .config(config_file("/etc/store.conf", STORE_CONF))
         .volume(named("notices").at("/data"))
+        .volume(tmpfs(1.mib()).at("/tmp"))
         .network("inside")
         .health(
             Health::shell(
@@ -84,6 +88,8 @@ fn web(cfg: &Config) -> Service {
     Service::new("web", "docker.io/library/busybox:1.36.1")
         .about("Shows the page")
         .command(["/bin/httpd", "-f", "-p", "8080", "-h", "/page"])
+        // It does not listen to the signal, and has nothing to finish.
+        .stop_grace(secs(1))
         .user("65534:65534")
         .volume(page(cfg).read_only())
         .networks([BACKEND, PUBLICNET])

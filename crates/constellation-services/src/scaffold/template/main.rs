@@ -18,6 +18,8 @@ fn hello(cfg: &Config) -> Stack {
     let web = Service::new("web", "docker.io/library/busybox:1.36.1")
         .about("Says hello")
         .command(["/bin/httpd", "-f", "-p", "8080", "-h", "/www"])
+        // It does not listen to the signal that asks it to end, and has nothing to finish.
+        .stop_grace(secs(1))
         .user("65534:65534")
         .config(config_file("/www/index.html", PAGE))
         .route(Route::http(8080).host(cfg.host("hello")).public("it says hello to everybody"))
