@@ -103,15 +103,15 @@ fn a_new_version_that_starts_slowly_is_asked_by_name_only_when_it_is_ready() {
     world.tool(&["apply", "--yes"]).expect(0);
     let named = world.stranger("load", &["load", &world.service("web")], "front");
     world.until("the stranger is served", || counted(&world, &named).0 > 0);
-    for version in ["2", "3"] {
+    for version in ["2", "3", "4"] {
         world.set("WEB_VERSION", version);
         world.tool(&["apply", "--yes"]).expect(0);
     }
-    // Between two names, and while the old one ends, the engine's name service leads a few requests nowhere. A second and
-    // a half of refused ones would be hundreds.
+    // Between two names, and while the old one ends, the engine's name service leads a few requests nowhere. Were the new
+    // one asked while it starts, a fifth of all would be refused, however fast the machine is.
     let (well, failures) = counted(&world, &named);
-    assert!(well > 200, "only {well} requests by name");
-    assert!(failures.len() < 15, "{} of {well}: {failures:?}", failures.len());
+    assert!(well >= 50, "only {well} requests by name");
+    assert!((failures.len() as u64) * 10 < well, "{} of {well}: {failures:?}", failures.len());
 }
 
 #[test]
