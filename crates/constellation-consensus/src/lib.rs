@@ -27,6 +27,8 @@
 //! Nothing here knows what a lease is for, which node is the better one, or how members are found: it is told.
 
 pub mod clock;
+#[cfg(test)]
+mod corpus;
 mod frame;
 pub mod lease;
 mod machine;

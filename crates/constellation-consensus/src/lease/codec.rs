@@ -8,7 +8,7 @@ use prost::Message as _;
 
 use super::{
     command::{AskId, Command},
-    table::{Change, Deed, LeaseTable, Record, Tenure},
+    table::{Change, DEAD_BOUND, Deed, HISTORY_BOUND, LeaseTable, Record, Tenure},
 };
 use crate::{malformed::Malformed, mutation::Broken};
 
@@ -248,6 +248,10 @@ impl LeaseTable {
     pub fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
         let bytes = TableBytes::decode(bytes)
             .map_err(|error| Malformed::new("the lease table", error.to_string()))?;
+        if bytes.dead.len() > DEAD_BOUND || bytes.history.len() > HISTORY_BOUND {
+            return Err(Malformed::new("the lease table", "it remembers more than it may"));
+        }
+        let leases = bytes.records.len();
         let record = |bytes: RecordBytes| {
             let tenure = match (bytes.holder, bytes.reserved) {
                 (None, None) => Tenure::Free,
@@ -269,12 +273,16 @@ impl LeaseTable {
                 node: name(&bytes.node)?,
             })
         };
-        Ok(Self {
+        let table = Self {
             records: bytes.records.into_iter().map(record).collect::<Result<_, _>>()?,
             dead: bytes.dead.into_iter().map(|dead| holder(Some(dead))).collect::<Result<_, _>>()?,
             history: bytes.history.into_iter().map(change).collect::<Result<_, Malformed>>()?,
             broken: Broken::default(),
-        })
+        };
+        if table.records.len() < leases {
+            return Err(Malformed::new("the lease table", "a lease is there twice"));
+        }
+        Ok(table)
     }
 }
 

@@ -11,11 +11,11 @@ use super::command::{AskId, Command, Outcome, Refusal};
 use crate::mutation::{Broken, Mutation};
 
 /// What is remembered of the past, for people. At a hand-over a minute it reaches back an hour.
-const HISTORY_BOUND: usize = 64;
+pub(super) const HISTORY_BOUND: usize = 64;
 
 /// How many dead processes are remembered, so that a late question of one finds no ear. Forgetting one costs a TTL in
 /// the worst case and never the promise.
-const DEAD_BOUND: usize = 128;
+pub(super) const DEAD_BOUND: usize = 128;
 
 /// One lease.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

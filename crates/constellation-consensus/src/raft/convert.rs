@@ -243,10 +243,11 @@ pub(super) fn message_to(message: Message) -> Result<eraftpb::Message, Unsound> 
 }
 
 fn follow_on(before: u64, entries: &[Entry]) -> bool {
-    let mut expected = before;
+    let mut last = before;
     entries.iter().all(|entry| {
-        expected = expected.saturating_add(1);
-        entry.index == expected
+        let follows = last.checked_add(1) == Some(entry.index);
+        last = entry.index;
+        follows
     })
 }
 

@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
+mod corpus;
 pub(super) mod group;
 
 use self::group::{Group, Kept, Ledger, config};

@@ -1,5 +1,6 @@
 //! The log against a disk that fails, and against a model that does not.
 
+mod corpus;
 mod damage;
 mod faults;
 mod life;
