@@ -1,6 +1,6 @@
 //! Routes for Traefik: from container labels to one document that every Traefik of the cluster polls from its own node.
 //!
-//! In reading order: [`rule`] is Traefik's rule language; [`labels`] turns a container's labels into a
+//! In reading order: [`rules`] is Traefik's rule language; [`labels`] turns a container's labels into a
 //! [`RouteSet`](constellation_core::RouteSet) on the node that runs it; [`document`] is what Traefik accepts;
 //! [`mod@render`] joins what all nodes say into one document; [`hold_back`] keeps a node that is cut off from throwing away
 //! what it cannot see; [`Provider`] serves the result; [`static_config`] starts a Traefik that asks for it.
@@ -15,8 +15,9 @@ pub mod labels;
 mod names;
 mod provider;
 pub mod render;
-pub mod rule;
 mod static_config;
+
+pub use constellation_rules as rules;
 
 pub use self::{
     document::DynamicConfig,

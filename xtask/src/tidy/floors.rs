@@ -10,6 +10,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("constellation-core", 0),
     ("constellation-tasks", 1),
     ("constellation-security", 1),
+    ("constellation-rules", 1),
     ("constellation-gossip", 2),
     ("constellation-consensus", 2),
     ("constellation-tailscale", 2),

@@ -19,6 +19,9 @@ const MACHINE_PATHS: &[&str] = &["/work", "/root", "/home/"];
 /// Definitions of services, and what they are compared with: there `/root` is a folder inside a container.
 const INSIDE_CONTAINERS: &str = "bins/constellation-deploy/";
 
+/// What a merge leaves where it could not decide; a line of `=======` alone may also be a heading's.
+const MERGE_MARKERS: &[&str] = &["<<<<<<< ", ">>>>>>> "];
+
 /// Looks at text files, given as path and text.
 pub(crate) fn check<'a>(files: impl IntoIterator<Item = (&'a str, &'a str)>) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -28,6 +31,10 @@ pub(crate) fn check<'a>(files: impl IntoIterator<Item = (&'a str, &'a str)>) -> 
         }
         for (number, line) in (1..).zip(text.lines()) {
             let place = || format!("{path}:{number}");
+            if MERGE_MARKERS.iter().any(|marker| line.starts_with(marker)) {
+                let text = "a merge was left undecided here: keep what is right of both sides";
+                findings.push(Finding::error(place(), text.to_owned()));
+            }
             if path.ends_with(".rs") {
                 for (word, advice) in IN_CODE {
                     if contains_word(line, word) {
@@ -98,6 +105,13 @@ mod tests {
             ["bins/constellation-deploy/src/catalogue/a.rs:1"]
         );
         assert_eq!(places("a.rs", "\"/home/me/x\""), ["a.rs:1"]);
+    }
+
+    #[test]
+    fn a_merge_left_undecided_is_found_in_any_text() {
+        let text = "| a |\n<<<<<<< HEAD\n| b |\n=======\n| c |\n>>>>>>> 0123abc (Say c)\n";
+        assert_eq!(places("README.md", text), ["README.md:2", "README.md:6"]);
+        assert_eq!(places("a.md", "a <<<<<<< b\n\nHeading\n======="), [""; 0]);
     }
 
     #[test]

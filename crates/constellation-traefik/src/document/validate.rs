@@ -1,7 +1,8 @@
 //! What Traefik demands beyond the form of a document.
 
+use constellation_rules as rules;
+
 use super::{DynamicConfig, Http, LoadBalancer, Middleware, Name, PRIORITY_MAX, Router, Service};
-use crate::rule;
 
 /// A document that Traefik would refuse, or take otherwise than it is meant.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -81,7 +82,7 @@ impl Check<'_> {
         self.demand(entry_points, object, "names no entry point, so that Traefik would take all");
         self.demand(router.priority != 0, object, "has priority 0, which is none");
         self.demand(router.priority <= PRIORITY_MAX, object, "has a priority that Traefik keeps to itself");
-        if let Err(error) = rule::parse_generated(&router.rule) {
+        if let Err(error) = rules::parse_generated(&router.rule) {
             self.demand(false, object, &format!("has a rule that is none: {error}"));
         }
         let leads = is_foreign(&router.service) || self.http.services.contains_key(&router.service);

@@ -6,6 +6,7 @@ use constellation_core::{
     RouteName, ServiceId,
     route::{HttpRouter, HttpService, RouterTls},
 };
+use constellation_rules::Rule;
 
 use super::{
     Built, LabelConfig,
@@ -14,7 +15,7 @@ use super::{
     problem::Problems,
     value,
 };
-use crate::{document::PRIORITY_MAX, rule::Rule};
+use crate::document::PRIORITY_MAX;
 
 /// What a router's labels are read against.
 pub(super) struct Context<'a> {

@@ -308,7 +308,7 @@ proptest! {
         for router in set.routers.values() {
             let own = router.service.parse().is_ok_and(|name: RouteName| set.services.contains_key(&name));
             prop_assert!(own || router.service.contains('@'));
-            prop_assert!(router.rule.parse::<crate::rule::Rule>().is_ok());
+            prop_assert!(router.rule.parse::<constellation_rules::Rule>().is_ok());
         }
         prop_assert!(set.generated.is_none_or(|name| set.services.contains_key(&name)));
     }

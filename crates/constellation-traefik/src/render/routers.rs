@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use constellation_core::{RouteName, route::HttpRouter};
+use constellation_rules::Rule;
 
 use super::{Placed, Rendering, RouteProblemKind, balance::Lead, is_foreign};
 use crate::{
     document::{Name, Names, PRIORITY_MAX, Router, Tls},
     names,
-    rule::Rule,
 };
 
 /// The methods without effect of their own (RFC 9110, 9.2.1), as a rule. `TRACE` is left out: nobody balances it.

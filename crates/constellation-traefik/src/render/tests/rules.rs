@@ -155,7 +155,7 @@ fn a_rule_of_alternatives_is_bracketed_before_the_method_is_joined_to_it() {
     ]);
     for router in document.http.routers.values() {
         assert!(router.rule.starts_with("(Host(`a`) || Host(`b`)) && "), "{}", router.rule);
-        assert_eq!(router.rule.parse::<crate::rule::Rule>().unwrap().to_string(), router.rule);
+        assert_eq!(router.rule.parse::<constellation_rules::Rule>().unwrap().to_string(), router.rule);
     }
 }
 

@@ -86,7 +86,7 @@ impl FromStr for Rule {
 
 /// Reads a rule that was generated from one within the bounds: printing may have lengthened it (one control character
 /// becomes six), and a condition may have been joined to it.
-pub(crate) fn parse_generated(text: &str) -> Result<Rule, RuleError> {
+pub fn parse_generated(text: &str) -> Result<Rule, RuleError> {
     parser::parse(text, RULE_BYTES_MAX * 8, RULE_DEPTH_MAX + 4)
 }
 
