@@ -70,24 +70,37 @@ pub(crate) fn start(
     Ok(handle)
 }
 
-/// Hands on what is known of a lease, from the moment on at which this node takes part.
+/// Hands on what is known of a lease while this node takes part, and that it holds none while it does not: a part ends
+/// with its log, and another begins when the log can be used again.
 async fn follow(
     mut part: watch::Receiver<Option<Part>>,
     lease: LeaseKind,
     to: watch::Sender<LeaseStatus>,
     shutdown: CancellationToken,
 ) {
-    let known = tokio::select! {
-        () = shutdown.cancelled() => return,
-        known = part.wait_for(Option::is_some) => known.ok().and_then(|part| part.clone()),
+    let follow = async {
+        while let Some(taken) = part.wait_for(Option::is_some).await.ok().and_then(|part| part.clone()) {
+            forward(taken.handle.status(lease), &to).await;
+            if part.changed().await.is_err() {
+                break;
+            }
+        }
+        // No part comes any more, which is the process's end: what was said last stays said.
+        std::future::pending::<()>().await;
     };
-    let Some(part) = known else { return shutdown.cancelled().await };
-    let mut status = part.handle.status(lease);
+    tokio::select! {
+        () = shutdown.cancelled() => {}
+        () = follow => {}
+    }
+}
+
+/// Hands on a status until its sender is gone; from then on nothing is held.
+async fn forward(mut status: watch::Receiver<LeaseStatus>, to: &watch::Sender<LeaseStatus>) {
     loop {
         to.send_replace(status.borrow_and_update().clone());
-        tokio::select! {
-            () = shutdown.cancelled() => return,
-            changed = status.changed() => if changed.is_err() { return shutdown.cancelled().await },
+        if status.changed().await.is_err() {
+            to.send_replace(LeaseStatus::Unheld);
+            return;
         }
     }
 }
@@ -112,4 +125,29 @@ pub(crate) fn problems(handle: &DnsHandle) -> Vec<Problem> {
     let problem = |message| Problem { area: "dns".to_owned(), subject: status.place.clone(), message };
     let refused = status.plan.iter().filter(|_| status.token.is_some()).flat_map(|plan| &plan.refused);
     status.error.iter().cloned().chain(refused.map(Refusal::to_string)).map(problem).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use constellation_core::{FencingToken, LeaseHolder};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_lease_whose_part_has_ended_is_held_by_nobody() {
+        let holder = LeaseHolder { node: "n1".parse().unwrap(), boot: 7 };
+        let held = LeaseStatus::HeldBy { holder, token: FencingToken(3) };
+        let (of_part, status) = watch::channel(held.clone());
+        let to = watch::Sender::new(LeaseStatus::Unheld);
+        let mut seen = to.subscribe();
+        let forwarding = forward(status, &to);
+        tokio::pin!(forwarding);
+        tokio::select! {
+            () = &mut forwarding => panic!("it ends with its sender only"),
+            said = seen.wait_for(|status| *status == held) => drop(said),
+        }
+        drop(of_part);
+        forwarding.await;
+        assert_eq!(*to.borrow(), LeaseStatus::Unheld);
+    }
 }
