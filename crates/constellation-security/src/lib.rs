@@ -16,5 +16,5 @@ pub use self::{
     key::{InvalidKey, KEY_BYTES, Key, KeyId},
     key_file::{InvalidKeyFile, LineProblem},
     keyring::{EmptyKeyring, KEYS_MAX, Keyring, KeyringHandle, SEAL_OVERHEAD, Unopened},
-    secret_file::{Replace, SECRET_BYTES_MAX, SecretError, read_secret, write_secret},
+    secret_file::{Replace, SECRET_BYTES_MAX, SecretError, read_secret, read_secret_up_to, write_secret},
 };

@@ -66,10 +66,12 @@ pub enum SecretError {
         mode: u32,
     },
     /// It is too large to be a secret.
-    #[error("{path} is larger than {SECRET_BYTES_MAX} bytes: it is hardly a secret; check the path", path = .path.display())]
+    #[error("{path} is larger than {bytes_max} bytes, which is not what it should be; check the path", path = .path.display())]
     TooLarge {
         /// Which file.
         path: PathBuf,
+        /// How large it may be.
+        bytes_max: usize,
     },
     /// It is there already, and was not to be replaced.
     #[error("{path} exists already, and replacing a secret by accident is worse than stopping here: \
@@ -97,6 +99,11 @@ fn quoted(path: &Path) -> String {
 /// [`SECRET_BYTES_MAX`] long; else the error says which command mends it. The checks are made on the opened file, so
 /// nobody can swap it between the look and the reading.
 pub fn read_secret(path: &Path) -> Result<Zeroizing<Vec<u8>>, SecretError> {
+    read_secret_up_to(path, SECRET_BYTES_MAX)
+}
+
+/// [`read_secret`], for what is secret and larger, such as a backup. The memory for the whole bound is taken at once.
+pub fn read_secret_up_to(path: &Path, bytes_max: usize) -> Result<Zeroizing<Vec<u8>>, SecretError> {
     // NONBLOCK: opening a pipe that somebody put there must not hang; it is refused below.
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
     let file = match rustix::fs::open(path, flags, Mode::empty()) {
@@ -117,15 +124,15 @@ pub fn read_secret(path: &Path) -> Result<Zeroizing<Vec<u8>>, SecretError> {
         return Err(SecretError::Mode { path: path.to_owned(), mode });
     }
     // Room for one byte too many, taken at once: a buffer that grows leaves copies of the secret behind.
-    let mut content = Zeroizing::new(Vec::with_capacity(SECRET_BYTES_MAX + 2));
-    let bound = u64::try_from(SECRET_BYTES_MAX + 1).unwrap_or(u64::MAX);
+    let mut content = Zeroizing::new(Vec::with_capacity(bytes_max + 2));
+    let bound = u64::try_from(bytes_max + 1).unwrap_or(u64::MAX);
     file.take(bound).read_to_end(&mut content).map_err(|source| SecretError::Io {
         deed: "read",
         path: path.to_owned(),
         source,
     })?;
-    if content.len() > SECRET_BYTES_MAX {
-        return Err(SecretError::TooLarge { path: path.to_owned() });
+    if content.len() > bytes_max {
+        return Err(SecretError::TooLarge { path: path.to_owned(), bytes_max });
     }
     if content.last() == Some(&b'\n') {
         content.pop();

@@ -9,11 +9,11 @@ use constellation_consensus::{
     member::{ClusterSettings, MemberTable},
     raft::{Log as _, Machine as _, RaftId, proto::ConfState},
     rebuild,
-    storage::{DataIdentity, DataOwner, RedbLog},
+    storage::{DataIdentity, DataOwner, RedbLog, SNAPSHOT_BYTES_MAX},
     transport::{ClusterCa, PeerIdentity},
 };
 use constellation_core::{ClusterId, NodeName, WallTime};
-use constellation_security::{Replace, read_secret, write_secret};
+use constellation_security::{Replace, read_secret, read_secret_up_to, write_secret};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -21,6 +21,9 @@ use super::files::{ClusterFiles, KnownPeers};
 
 /// The form of a backup. Another number is another form, which this version does not read.
 const FORMAT: u32 = 1;
+/// The largest backup that is read, in bytes: the largest state there can be, of which base64 makes a third more, and room
+/// for the keys.
+const BACKUP_BYTES_MAX: usize = SNAPSHOT_BYTES_MAX / 2 * 3;
 
 /// What a cluster can be rebuilt from.
 #[derive(Serialize, Deserialize)]
@@ -53,7 +56,7 @@ impl Backup {
     }
 
     fn read(path: &Path) -> anyhow::Result<Self> {
-        let text = read_secret(path)?;
+        let text = read_secret_up_to(path, BACKUP_BYTES_MAX)?;
         let version: Version = serde_json::from_slice(&text)
             .with_context(|| format!("{} is no backup of a cluster", path.display()))?;
         anyhow::ensure!(
@@ -225,6 +228,27 @@ mod tests {
         };
         found(&files, &founding, NOW).unwrap();
         files
+    }
+
+    #[test]
+    fn a_backup_is_read_however_large_the_state_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("large.backup");
+        let backup = Backup {
+            constellation_backup: FORMAT,
+            cluster: "home".parse().unwrap(),
+            epoch: 1,
+            node: "a".parse().unwrap(),
+            taken: NOW,
+            applied: 1,
+            confirmed: true,
+            state: "A".repeat(4 * 1024 * 1024),
+            settings: String::new(),
+            authority: None,
+            gossip_keys: None,
+        };
+        write_secret(&path, &backup.encode().unwrap(), Replace::No).unwrap();
+        assert_eq!(Backup::read(&path).unwrap().state.len(), backup.state.len());
     }
 
     #[test]
