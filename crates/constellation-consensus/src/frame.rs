@@ -40,6 +40,10 @@ pub struct Obituary {
     /// The run that ended, big-endian.
     #[prost(bytes = "vec", tag = "2")]
     pub boot: Vec<u8>,
+    /// Whether the node is back already, as a later run that says so itself. Then only the run is dead and not the member,
+    /// which may lead by now: nobody need stand in its place.
+    #[prost(bool, tag = "3")]
+    pub returned: bool,
 }
 
 /// Carries frames to the other members. Sending never waits and never fails: a frame may be lost, doubled or late, which

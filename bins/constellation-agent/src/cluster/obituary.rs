@@ -31,7 +31,8 @@ pub(crate) async fn tell(files: &ClusterFiles, boot: u128) -> anyhow::Result<Hea
     let (owner, epoch) = (identity.owner, identity.epoch);
     let tls = Arc::new(TlsIdentity::new(&files.credentials()?)?);
     let known = files.peers()?;
-    let obituary = Obituary { node: owner.node.to_string(), boot: boot.to_be_bytes().to_vec() };
+    let obituary =
+        Obituary { node: owner.node.to_string(), boot: boot.to_be_bytes().to_vec(), returned: false };
     let mut telling = JoinSet::new();
     let mut of = 0;
     for (id, peer) in known.peers() {

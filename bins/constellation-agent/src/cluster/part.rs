@@ -73,7 +73,6 @@ impl Place {
         let log = opened.context("could not open the Raft log")??;
         let identity = log.identity().clone();
         let predecessor = self.files.last_boot()?.filter(|boot| *boot != self.boot);
-        self.files.write_boot(self.boot)?;
 
         let known = self.files.peers()?;
         let (rosters, roster) =
@@ -117,6 +116,8 @@ impl Place {
             },
             lease: settings.lease(),
         };
+        // Not before it listens: a start that fails must leave the earlier process to the next one, to tell of.
+        self.files.write_boot(self.boot)?;
         let clocks = Arc::new(MachineClocks);
         let handle =
             LeaseService::start(&config, log, transport.clone(), deliveries, clocks, &self.supervisor)?;
@@ -191,7 +192,8 @@ impl Place {
     ) {
         let (epoch, handle, transport) = (identity.epoch, handle.clone(), transport.clone());
         let shutdown = self.supervisor.shutdown();
-        let obituary = Obituary { node: dead.node.to_string(), boot: dead.boot.to_be_bytes().to_vec() };
+        let obituary =
+            Obituary { node: dead.node.to_string(), boot: dead.boot.to_be_bytes().to_vec(), returned: true };
         let tell = async move {
             handle.died(dead).await;
             let mut told = std::collections::BTreeSet::new();

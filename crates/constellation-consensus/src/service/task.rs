@@ -279,8 +279,28 @@ fn read_frame(from: &PeerIdentity, frame: Frame) -> Option<Event> {
             let boot: [u8; 16] = obituary.boot.try_into().ok()?;
             let boot = u128::from_be_bytes(boot);
             let holder = LeaseHolder { node: from.node.clone(), boot };
-            Some(Event::Died { holder, member: Some(from.id) })
+            let member = (!obituary.returned).then_some(from.id);
+            Some(Event::Died { holder, member })
         }
         Body::Obituary(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Obituary;
+
+    fn heard(returned: bool) -> Option<Event> {
+        let from =
+            PeerIdentity { cluster: "home".parse().unwrap(), node: "n1".parse().unwrap(), id: RaftId(4) };
+        let obituary = Obituary { node: "n1".to_owned(), boot: 9_u128.to_be_bytes().to_vec(), returned };
+        read_frame(&from, Frame { epoch: 1, from: 4, to: 1, body: Some(Body::Obituary(obituary)) })
+    }
+
+    #[test]
+    fn whoever_is_back_and_tells_of_its_earlier_run_is_not_taken_for_dead_itself() {
+        assert!(matches!(heard(false), Some(Event::Died { member: Some(RaftId(4)), .. })));
+        assert!(matches!(heard(true), Some(Event::Died { holder, member: None }) if holder.boot == 9));
     }
 }

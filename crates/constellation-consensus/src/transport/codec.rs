@@ -167,8 +167,8 @@ mod tests {
         let raft = (any::<u64>(), prop::collection::vec(entry, 0..4)).prop_map(|(term, entries)| {
             Body::Raft(proto::Message { term, entries, ..proto::Message::default() })
         });
-        let obituary = (any::<String>(), any::<Vec<u8>>())
-            .prop_map(|(node, boot)| Body::Obituary(Obituary { node, boot }));
+        let obituary = (any::<String>(), any::<Vec<u8>>(), any::<bool>())
+            .prop_map(|(node, boot, returned)| Body::Obituary(Obituary { node, boot, returned }));
         (any::<u64>(), any::<u64>(), any::<u64>(), prop::option::of(prop_oneof![raft, obituary]))
             .prop_map(|(epoch, from, to, body)| Frame { epoch, from, to, body })
     }

@@ -90,7 +90,11 @@ fn written() -> Vec<(&'static str, Vec<u8>)> {
         ("frame/snapshot", packet(framed(Some(Body::Raft(snapshot))))),
         (
             "frame/obituary",
-            packet(framed(Some(Body::Obituary(Obituary { node: "node-1".to_owned(), boot })))),
+            packet(framed(Some(Body::Obituary(Obituary {
+                node: "node-1".to_owned(),
+                boot,
+                returned: false,
+            })))),
         ),
         ("frame/empty", packet(framed(None))),
         ("packet/ping", packet(Packet::Ping(258))),
