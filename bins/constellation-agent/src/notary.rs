@@ -7,6 +7,7 @@
 use std::{
     ffi::OsString,
     os::unix::process::ExitStatusExt,
+    path::PathBuf,
     process::{ExitCode, ExitStatus},
     time::Duration,
 };
@@ -141,8 +142,14 @@ async fn tell(files: &ClusterFiles, boot: u128) {
     }
 }
 
+/// The file that this very process runs. An upgrade that moves a new file into its place takes the name away from under a
+/// running notary; the kernel still knows the file, and the worker is of the notary's version until both start anew.
+fn own_program() -> PathBuf {
+    std::env::current_exe().ok().filter(|path| path.exists()).unwrap_or_else(|| "/proc/self/exe".into())
+}
+
 fn start(boot: u128) -> anyhow::Result<Child> {
-    let program = std::env::current_exe().context("could not find the agent's own program")?;
+    let program = own_program();
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
     Command::new(program)
         .args(arguments)

@@ -16,7 +16,7 @@ use constellation_security::{Key, Replace, write_secret};
 use super::files::{ClusterFiles, KnownPeers};
 
 /// The founder's id. Every later one is a place in the log, which begins after this.
-const FOUNDER: RaftId = RaftId(1);
+pub(crate) const FOUNDER: RaftId = RaftId(1);
 
 /// What is to be founded.
 pub(crate) struct Founding {
@@ -74,6 +74,18 @@ pub(crate) fn found(files: &ClusterFiles, founding: &Founding, now: WallTime) ->
     write_birth(&mut log, founding)?;
     let authority = files.authority()?.context("the authority that was made is gone")?;
     Ok(Founded { fingerprint: authority.fingerprint(), made_gossip_key: false })
+}
+
+/// Goes on with a founding that broke off before the log's first entry, and says whether there was one to go on with.
+pub(crate) fn finish(files: &ClusterFiles, founding: &Founding, now: WallTime) -> anyhow::Result<bool> {
+    let unborn = {
+        let mut log = RedbLog::open(&files.raft(), &founding.cluster, &founding.node)?;
+        log.recover()?.snapshot.index() == 0
+    };
+    if unborn {
+        found(files, founding, now)?;
+    }
+    Ok(unborn)
 }
 
 fn write_birth(log: &mut RedbLog, founding: &Founding) -> anyhow::Result<()> {
@@ -140,6 +152,22 @@ mod tests {
         assert!(again.contains("founded here already"), "{again}");
         let other = found(&files, &founding("away"), now).err().unwrap().to_string();
         assert!(other.contains("this node is") && other.contains("home"), "{other}");
+    }
+
+    #[test]
+    fn a_founding_that_broke_off_before_the_first_entry_is_finished_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = ClusterFiles::new(&folder.path().join("data"), &folder.path().join("secrets"));
+        files.make_folders().unwrap();
+        let (now, founding) = (WallTime(1_800_000_000_000), founding("home"));
+        authority(&files, &founding.cluster, now).unwrap();
+        let owner =
+            DataOwner { cluster: founding.cluster.clone(), node: founding.node.clone(), id: FOUNDER.0 };
+        drop(RedbLog::create(&files.raft(), &DataIdentity { owner, epoch: 1 }).unwrap());
+        assert!(finish(&files, &founding, now).unwrap());
+        assert!(!finish(&files, &founding, now).unwrap(), "what is founded is left alone");
+        let mut log = RedbLog::open(&files.raft(), &founding.cluster, &founding.node).unwrap();
+        assert!(log.recover().unwrap().snapshot.index() > 0);
     }
 
     #[test]

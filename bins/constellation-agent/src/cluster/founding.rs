@@ -11,10 +11,12 @@ use anyhow::Context;
 use constellation_consensus::{
     member::ClusterSettings,
     storage::DataIdentity,
-    transport::{JoinAsk, JoinPatience, NodeKey, join_founder},
+    transport::{JoinAsk, JoinError, JoinPatience, NodeKey, join_founder},
 };
 use constellation_core::{ClusterId, ClusterView, FoundingFacts, Moment, NodeName};
 use constellation_security::Keyring;
+use constellation_tasks::{Backoff, Schedule};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -32,6 +34,9 @@ const SETTLED: Duration = Duration::from_secs(2);
 const LOOK: Duration = Duration::from_millis(500);
 /// How long it may take before a person is told what is missing, and then again.
 const SAY_EVERY: Duration = Duration::from_secs(15);
+
+/// How often a cluster that is complete without this node is asked again: only a person can change its mind.
+const CLOSED: Schedule = Schedule::new(Duration::from_secs(1), Duration::from_secs(60));
 
 /// What comes next.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,6 +101,7 @@ pub(crate) async fn take_part(
     cluster: &ClusterId,
     expect: NonZeroU16,
     settings: ClusterSettings,
+    why_not: &watch::Sender<String>,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<Option<DataIdentity>> {
     place.files.make_folders()?;
@@ -117,6 +123,7 @@ pub(crate) async fn take_part(
     let mut known = BTreeSet::new();
     let (mut since, mut said) = (place.clock.now(), place.clock.now());
     let key = NodeKey::generate()?;
+    let mut closed = Backoff::new(CLOSED);
     let me = view.borrow().me().clone();
     let ask = JoinAsk {
         node: me.clone(),
@@ -159,7 +166,15 @@ pub(crate) async fn take_part(
             }
             Step::Join(addresses) => match join_at(place, cluster, keyring, &ask, &addresses).await {
                 Ok(identity) => return Ok(Some(identity)),
-                Err(error) => warn!(error = format!("{error:#}"), "the cluster could not be joined yet"),
+                Err(error) => {
+                    why_not.send_replace(format!("this node could not join the cluster yet: {error:#}"));
+                    let wait = if is_closed(&error) { closed.failed() } else { LOOK };
+                    warn!(error = format!("{error:#}"), ?wait, "the cluster could not be joined yet");
+                    tokio::select! {
+                        () = shutdown.cancelled() => return Ok(None),
+                        () = tokio::time::sleep(wait) => continue,
+                    }
+                }
             },
         }
         tokio::select! {
@@ -168,6 +183,31 @@ pub(crate) async fn take_part(
             () = tokio::time::sleep(LOOK) => {}
         }
     }
+}
+
+fn is_closed(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref::<JoinError>(), Some(JoinError::FoundingClosed { .. }))
+}
+
+/// Goes on with a founding that broke off between the log and its first entry: the log says who this node is and nothing
+/// else yet, and nobody can have joined it.
+pub(crate) async fn finish(
+    place: &Place,
+    identity: &DataIdentity,
+    settings: ClusterSettings,
+) -> anyhow::Result<()> {
+    let named = place.files.founding_vote()?.map(|vote| vote.vote);
+    let owner = &identity.owner;
+    if named.as_ref() != Some(&owner.node) || owner.id != found::FOUNDER.0 {
+        return Ok(());
+    }
+    let (files, address, now) = (place.files.clone(), place.address, place.clock.wall());
+    let founding = Founding { cluster: owner.cluster.clone(), node: owner.node.clone(), address, settings };
+    let finished = tokio::task::spawn_blocking(move || found::finish(&files, &founding, now));
+    if finished.await.context("the founding could not be finished")?? {
+        info!(cluster = %owner.cluster, "a founding that had broken off is done: this node has founded the cluster");
+    }
+    Ok(())
 }
 
 async fn join_at(

@@ -20,6 +20,8 @@ use super::{
 
 /// After the log failed it is tried again: a full disk is often emptied, and nobody wants to restart an agent for that.
 const RETRY: Schedule = Schedule::new(Duration::from_secs(2), Duration::from_secs(30));
+/// A part that lived for so long is no sign of a log that fails again and again.
+const LIVED: Duration = Duration::from_secs(30);
 /// How long the parts of a membership may take to end.
 const GRACE: Duration = Duration::from_secs(2);
 
@@ -77,6 +79,9 @@ impl Membership {
     }
 
     async fn take(&self, identity: DataIdentity, base: &Supervisor) -> anyhow::Result<(Part, Supervisor)> {
+        if self.expect.is_some() {
+            founding::finish(&self.place, &identity, self.settings).await?;
+        }
         let own = base.floor();
         let place = Place { supervisor: own.clone(), ..self.place.clone() };
         match place.take(identity).await {
@@ -101,6 +106,7 @@ impl Membership {
         let mut backoff = Backoff::new(RETRY);
         loop {
             if let Some((part, own)) = taken.take() {
+                let since = self.place.clock.now();
                 let ended = tokio::select! {
                     () = shutdown.cancelled() => {
                         own.drain(GRACE).await;
@@ -119,6 +125,9 @@ impl Membership {
                         let why = constellation_core::error_chain(error);
                         self.why_not.send_replace(format!("this node takes no part in the leases: {why}"));
                     }
+                }
+                if self.place.clock.now().since(since) >= LIVED {
+                    backoff.succeeded();
                 }
                 let wait = backoff.failed();
                 warn!(?wait, "the leases went on without this node; its log is tried again");
@@ -160,7 +169,7 @@ impl Membership {
             return Ok(Some(identity));
         }
         let Some(expect) = self.expect else { return Ok(None) };
-        founding::take_part(&self.place, &self.cluster, expect, self.settings, shutdown).await
+        founding::take_part(&self.place, &self.cluster, expect, self.settings, &self.why_not, shutdown).await
     }
 }
 
