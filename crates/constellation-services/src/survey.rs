@@ -111,7 +111,7 @@ async fn volumes(host: &dyn Host, desired: &Desired, actual: &mut Actual) -> Res
         .collect();
     let mut wanted = desired.services.iter().flat_map(|service| &service.volumes);
     if host.has_networks() && wanted.any(|volume| !actual.volumes.contains(&volume.name)) {
-        actual.volumes.extend(host.volumes().await?);
+        actual.volumes.extend(host.volumes().await?.into_keys());
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! What changes, and what must stay as it is while it does.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, os::unix::fs::PermissionsExt};
 
 use crate::world::{World, get, moment};
 
@@ -63,6 +63,8 @@ fn what_was_seen_is_what_is_done_or_nothing_is() {
     let plan = world.path("plan.json").display().to_string();
     world.set("WEB_VERSION", "2");
     world.tool(&["plan", "--out", &plan]).expect(2);
+    let mode = std::fs::metadata(&plan).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode, 0o600, "definitions may hold what is secret");
     let before = world.ids();
     world.set("WEB_VERSION", "3");
     let changed = world.tool(&["apply", "--plan", &plan]).expect(3);
@@ -106,4 +108,29 @@ fn down_takes_everything_away_but_the_volumes() {
     world.tool(&["down", "--yes", "--volumes"]).expect(0);
     let volumes = world.wait_for(world.engine.list_volumes()).unwrap();
     assert_eq!(volumes.iter().filter(|it| ours(&it.name)).count(), 0);
+}
+
+#[test]
+fn what_down_took_away_comes_back_by_going_back() {
+    let world = World::pair("back");
+    world.tool(&["apply", "--yes"]).expect(0);
+    world.tool(&["down", "--yes"]).expect(0);
+    assert_eq!(world.ids(), BTreeMap::new());
+    world.tool(&["rollback", "--yes"]).expect(0);
+    assert_eq!(get(world.address("web", "front"), "/").unwrap().1, "web 1");
+    world.tool(&["plan"]).expect(0);
+}
+
+#[test]
+fn down_leaves_volumes_that_the_stack_does_not_own() {
+    let world = World::ten("shared");
+    let volume = format!("{}_state", world.name);
+    // Somebody made it before: it keeps what it is, and belongs to nobody here.
+    world.wait_for(world.engine.create_volume(&volume, &BTreeMap::new())).unwrap();
+    world.tool(&["apply", "--yes"]).expect(0);
+    let down = world.tool(&["down", "--yes", "--volumes"]).expect(0);
+    assert!(down.out.contains(&format!("keep     volume {volume}")), "{}", down.text());
+    let volumes = world.wait_for(world.engine.list_volumes()).unwrap();
+    assert!(volumes.iter().any(|it| it.name == volume));
+    world.wait_for(world.engine.remove_volume(&volume)).unwrap();
 }

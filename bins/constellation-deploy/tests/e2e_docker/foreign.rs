@@ -64,7 +64,7 @@ fn a_container_that_is_as_defined_is_taken_over_without_a_restart() {
     });
     assert_ne!(before, started(&world, bare.as_str()));
     let before = started(&world, bare.as_str());
-    world.tool(&["plan"]).expect(2);
+    world.tool(&["plan"]).expect(1);
     world.tool(&["adopt", &world.service("web")]).expect(0);
     world.tool(&["plan"]).expect(0);
     world.tool(&["apply", "--yes"]).expect(0);

@@ -42,6 +42,11 @@ pub enum Happening {
         /// What it is doing now.
         stage: String,
     },
+    /// Something went wrong that does not change what was done.
+    Trouble {
+        /// What, in a sentence.
+        what: String,
+    },
     /// A step ended.
     Ended {
         /// For which service.

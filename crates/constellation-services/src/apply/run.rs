@@ -78,17 +78,21 @@ impl Applied {
     }
 }
 
-/// A plan could not be carried out. Nothing was done to any service.
+/// A plan could not be carried out. No service was begun.
 #[derive(Debug, thiserror::Error)]
 pub enum ApplyError {
     /// Things must be put in order first.
     #[error("nothing was done: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Blocked(Vec<Problem>),
-    /// A network or volume could not be made.
-    #[error("no service was touched")]
+    /// Somebody asked for the end before anything was done.
+    #[error("nothing was done: it was interrupted while images were fetched")]
+    Interrupted,
+    /// A network or volume could not be made, or not be looked at. Where a network was to be made anew, services may be off
+    /// it now: the next run puts them back.
+    #[error("no service was begun; networks and volumes that came before are made")]
     Ground(#[source] RuntimeError),
-    /// The history could not be written.
-    #[error("no service was touched")]
+    /// The history could not be begun.
+    #[error("no service was begun, because the history could not be written")]
     Store(#[from] StoreError),
 }
 
@@ -111,7 +115,10 @@ impl Apply<'_> {
         let wanted: BTreeSet<&ServiceId> =
             plan.services.iter().filter(needs_image).map(|step| &step.service).collect();
         let services = desired.services.iter().filter(|service| wanted.contains(&service.id));
-        fetch(self.host, services, self.fetch, self.watcher).await.map_err(ApplyError::Blocked)?;
+        tokio::select! {
+            fetched = fetch(self.host, services, self.fetch, self.watcher) => fetched.map_err(ApplyError::Blocked)?,
+            () = self.stopping.cancelled() => return Err(ApplyError::Interrupted),
+        }
         self.look_at_networks(actual, plan).await?;
         // Of a replacement that was interrupted, the one that is in place counts.
         let mut there: Vec<&Found> = actual.ours.iter().collect();
@@ -137,23 +144,42 @@ impl Apply<'_> {
         }
         let applied = Applied { run, results };
         let last = Entry::Ended { at_ms: self.clock.wall().0, ok: applied.is_ok() };
-        lock(&journal).write(&last)?;
+        // Everything is done: a summary that is lost would help nobody.
+        if let Err(error) = lock(&journal).write(&last) {
+            let what =
+                format!("the end of run {run} could not be written to the history: {}", error_chain(&error));
+            self.watcher.tell(Happening::Trouble { what });
+        }
         Ok(applied)
     }
 
     /// A network can only be made anew when nobody else is on it.
     async fn look_at_networks(&self, actual: &Actual, plan: &Plan) -> Result<(), ApplyError> {
-        let ours: BTreeSet<_> = actual.ours.iter().map(|found| &found.id).collect();
+        let touched = touched(plan);
         for step in plan.networks.iter().filter(|step| step.deed == Deed::Recreate) {
             let members = self.host.network_members(&step.name).await.map_err(ApplyError::Ground)?;
+            let others = || members.iter().filter(|id| !touched.contains(id));
+            let found = |id: &ContainerId| actual.ours.iter().find(|found| found.id == *id);
             let strangers: Vec<&str> =
-                members.iter().filter(|id| !ours.contains(id)).map(ContainerId::short).collect();
+                others().filter(|id| found(id).is_none()).map(ContainerId::short).collect();
+            let left_out: Vec<String> =
+                others().filter_map(found).map(|found| found.service.to_string()).collect();
+            let mut problems = Vec::new();
+            let mut problem = |what, advice| {
+                problems.push(Problem::new(format!("network {}", step.name), "members", what, advice));
+            };
             if !strangers.is_empty() {
                 let what =
                     format!("containers that this tool did not make are on it: {}", strangers.join(", "));
-                let advice = format!("take them off (`docker network disconnect {} …`)", step.name);
-                let problem = Problem::new(format!("network {}", step.name), "members", what, advice);
-                return Err(ApplyError::Blocked(vec![problem]));
+                problem(what, format!("take them off (`docker network disconnect {} …`)", step.name));
+            }
+            if !left_out.is_empty() {
+                let what =
+                    format!("services that this run leaves as they are, are on it: {}", left_out.join(", "));
+                problem(what, "name them as well, or apply without naming services".to_owned());
+            }
+            if !problems.is_empty() {
+                return Err(ApplyError::Blocked(problems));
             }
         }
         Ok(())
@@ -166,7 +192,9 @@ impl Apply<'_> {
                 continue;
             };
             if step.deed == Deed::Recreate {
-                for found in actual.ours.iter().filter(|found| found.spec.networks.contains_key(&step.name)) {
+                let on_it = |found: &&Found| found.spec.networks.contains_key(&step.name);
+                let touched = touched(plan);
+                for found in actual.ours.iter().filter(|found| touched.contains(&found.id)).filter(on_it) {
                     match self.host.leave_network(&step.name, &found.id).await {
                         Ok(()) | Err(RuntimeError::NotFound { .. }) => {}
                         Err(error) => return Err(error),
@@ -356,10 +384,16 @@ impl Apply<'_> {
         if let Err(error) = lock(journal).write(&entry) {
             let why =
                 format!("{} could not be written to the history: {}", step.service, error_chain(&error));
-            self.watcher.tell(Happening::Stage { service: step.service.clone(), stage: why });
+            self.watcher.tell(Happening::Trouble { what: why });
         }
         ServiceResult { service: step.service.clone(), deed: step.deed, outcome, log }
     }
+}
+
+/// The containers that a plan replaces or removes.
+fn touched(plan: &Plan) -> BTreeSet<&ContainerId> {
+    let steps = plan.services.iter();
+    steps.flat_map(|step| step.current.iter().chain(&step.leftovers).chain(&step.restore)).collect()
 }
 
 fn current<'a>(actual: &'a Actual, id: &ServiceId) -> Option<&'a Found> {

@@ -94,6 +94,7 @@ impl Watcher for Show {
                 drop(state);
                 self.line(&format!("  image {reference} is here"));
             }
+            Happening::Trouble { what } => self.line(&format!("  {} {what}", paint.colour("33", "!"))),
             Happening::Made { what } => self.line(&format!("  {what} made")),
             Happening::Began { service, deed } => {
                 if let Some(bar) = self.spinner(format!("{service}: {}", word(deed))) {

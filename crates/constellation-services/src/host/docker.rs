@@ -58,8 +58,8 @@ impl Host for DockerEngine {
         self.disconnect_network(name, container).await
     }
 
-    async fn volumes(&self) -> Result<BTreeSet<String>, RuntimeError> {
-        Ok(self.list_volumes().await?.into_iter().map(|volume| volume.name).collect())
+    async fn volumes(&self) -> Result<BTreeMap<String, BTreeMap<String, String>>, RuntimeError> {
+        Ok(self.list_volumes().await?.into_iter().map(|volume| (volume.name, volume.labels)).collect())
     }
 
     async fn create_volume(&self, name: &str, labels: &BTreeMap<String, String>) -> Result<(), RuntimeError> {

@@ -46,8 +46,8 @@ pub trait Host: ContainerRuntime {
     /// Takes a container off a network.
     async fn leave_network(&self, name: &str, container: &ContainerId) -> Result<(), RuntimeError>;
 
-    /// The names of all volumes.
-    async fn volumes(&self) -> Result<BTreeSet<String>, RuntimeError>;
+    /// All volumes by name, each with its labels.
+    async fn volumes(&self) -> Result<BTreeMap<String, BTreeMap<String, String>>, RuntimeError>;
 
     /// Makes a volume.
     async fn create_volume(&self, name: &str, labels: &BTreeMap<String, String>) -> Result<(), RuntimeError>;

@@ -53,8 +53,8 @@ impl Host for ProcessRuntime {
         Err(refused(&format!("leave network `{name}`")))
     }
 
-    async fn volumes(&self) -> Result<BTreeSet<String>, RuntimeError> {
-        Ok(BTreeSet::new())
+    async fn volumes(&self) -> Result<BTreeMap<String, BTreeMap<String, String>>, RuntimeError> {
+        Ok(BTreeMap::new())
     }
 
     async fn create_volume(

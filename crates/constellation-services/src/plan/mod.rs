@@ -120,6 +120,14 @@ impl Plan {
             && self.blockers.is_empty()
     }
 
+    /// Whether nothing can be done before a person has put something in order, and nothing else is to be done.
+    pub fn only_blocked(&self) -> bool {
+        !self.blockers.is_empty()
+            && self.networks.is_empty()
+            && self.volumes.is_empty()
+            && self.services.is_empty()
+    }
+
     /// How many services have this deed.
     pub fn count(&self, deed: Deed) -> usize {
         self.services.iter().filter(|step| step.deed == deed).count()

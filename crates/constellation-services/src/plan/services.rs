@@ -283,7 +283,11 @@ fn state(service: &Rendered, there: &Found) -> Verdict {
             "the engine could not start or remove it".to_owned(),
             vec![change("running")],
         )),
-        RunState::Created | RunState::Exited | RunState::Paused => {
+        // A paused container cannot be started, and whoever paused it may have looked at it in the meantime.
+        RunState::Paused => {
+            Some((Deed::Recreate, "somebody paused the container".to_owned(), vec![change("running")]))
+        }
+        RunState::Created | RunState::Exited => {
             Some((Deed::Change, "it does not run".to_owned(), vec![change("running")]))
         }
     }

@@ -364,3 +364,11 @@ fn a_value_that_may_be_a_secret_is_not_printed() {
     let plan = all(&desired([web().env("DB_PASSWORD", "hunter2")]), &running(&before));
     assert!(!plan.to_text(Paint::Plain).contains("hunter2"));
 }
+
+#[test]
+fn a_paused_container_is_made_anew_because_it_cannot_be_started() {
+    let desired = desired([web()]);
+    let mut actual = running(&desired);
+    actual.ours[0].state = state(RunState::Paused, None);
+    assert_eq!(deeds(&all(&desired, &actual)), [("s/web".to_owned(), Deed::Recreate)]);
+}

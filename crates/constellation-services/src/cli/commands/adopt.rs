@@ -19,7 +19,7 @@ pub(super) async fn adopt(scene: &Scene, service: &str, different: bool, out: &O
         return Err(format!("{id} does not run on this node").into());
     };
     let host = scene.machine().await?;
-    let _lock = take_lock(scene, "adopt", out)?;
+    let _lock = take_lock(scene, "adopt")?;
     let actual = survey(host.as_ref(), &scene.store, &desired, &BTreeSet::new()).await?;
     if actual.ours.iter().any(|found| found.service == id) {
         return Err(format!("{id} is there already, and ours").into());

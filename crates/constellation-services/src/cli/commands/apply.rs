@@ -1,7 +1,8 @@
 //! `plan` and `apply`.
 
-use std::{collections::BTreeSet, io::Write, path::Path, process::ExitCode};
+use std::{collections::BTreeSet, path::Path, process::ExitCode};
 
+use constellation_core::error_chain;
 use constellation_tasks::SystemClock;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -21,7 +22,7 @@ use crate::{
     plan::{Actual, Plan, PlanOptions},
     problem::Problem,
     render::Desired,
-    store::{DeployLock, LockError, Outcome},
+    store::{DeployLock, LockError, Outcome, write_whole},
     survey::survey,
 };
 
@@ -44,7 +45,9 @@ pub(super) async fn plan(scene: &Scene, args: &PlanArgs, out: &Out) -> Ended {
     let options = options(scene, &args.selection, args.recreate_networks)?;
     let (desired, missing) = scene.desired_and_missing()?;
     let host = scene.machine().await?;
-    let (_, plan) = look(host.as_ref(), scene, (&desired, &missing), &options, &BTreeSet::new()).await?;
+    // As they are here: a plan fetches nothing.
+    let images = moving_images(&desired, &options, false);
+    let (_, plan) = look(host.as_ref(), scene, (&desired, &missing), &options, &images).await?;
     if let Some(path) = &args.out {
         let options = SavedOptions {
             services: args.selection.services.clone(),
@@ -53,20 +56,42 @@ pub(super) async fn plan(scene: &Scene, args: &PlanArgs, out: &Out) -> Ended {
         };
         save(path, &SavedPlan { hash: plan.hash(), options, plan: plan.clone() })?;
     }
-    if out.json {
-        out.document(&json!({ "hash": plan.hash(), "empty": plan.is_empty(), "plan": plan }))?;
+    show_plan(&plan, out)?;
+    Ok(if plan.is_empty() {
+        ExitCode::SUCCESS
+    } else if plan.only_blocked() {
+        ExitCode::FAILURE
     } else {
-        out.text(&plan.to_text(out.paint))?;
-    }
-    Ok(if plan.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(SOMETHING_TO_DO) })
+        ExitCode::from(SOMETHING_TO_DO)
+    })
 }
 
+/// A plan in words, or as the document that stands for the whole answer.
+fn show_plan(plan: &Plan, out: &Out) -> Result<(), CliError> {
+    if out.json {
+        out.document(&json!({ "hash": plan.hash(), "empty": plan.is_empty(), "plan": plan }))
+    } else {
+        out.text(&plan.to_text(out.paint))
+    }
+}
+
+/// Says that what was seen is not what would be done any more.
+fn changed_meanwhile(plan: &Plan, why: &str, out: &Out) -> Ended {
+    show_plan(plan, out)?;
+    out.note(&format!("error: {why}"));
+    Ok(ExitCode::from(CHANGED_MEANWHILE))
+}
+
+/// Definitions hold what may be secret, so a plan is for its owner's eyes.
 fn save(path: &Path, plan: &SavedPlan) -> Result<(), CliError> {
-    let text = serde_json::to_vec_pretty(plan)?;
-    let mut file = std::fs::File::create(path)
-        .map_err(|error| format!("could not write {}: {error}", path.display()))?;
-    file.write_all(&text).map_err(|error| format!("could not write {}: {error}", path.display()))?;
-    Ok(())
+    let failed = |error| format!("could not write {}: {error}", path.display());
+    let path = std::path::absolute(path).map_err(failed)?;
+    if let Some(folder) = path.parent().filter(|folder| !folder.is_dir()) {
+        return Err(
+            format!("could not write {}: there is no folder {}", path.display(), folder.display()).into()
+        );
+    }
+    Ok(write_whole(&path, &serde_json::to_vec_pretty(plan)?, 0o600, None)?)
 }
 
 fn read(path: &Path) -> Result<SavedPlan, CliError> {
@@ -93,7 +118,7 @@ pub(super) async fn apply(scene: &Scene, args: &ApplyArgs, out: &Out) -> Ended {
     };
     let (desired, missing) = scene.desired_and_missing()?;
     let host = scene.machine().await?;
-    let _lock = take_lock(scene, "apply", out)?;
+    let _lock = take_lock(scene, "apply")?;
     let show = Show::new(*out);
     let fetch = if args.pull { Fetch::All } else { Fetch::AsDefined };
     let images = moving_images(&desired, &options, args.pull);
@@ -107,18 +132,19 @@ pub(super) async fn apply(scene: &Scene, args: &ApplyArgs, out: &Out) -> Ended {
     if let Some(saved) = &saved
         && saved.hash != plan.hash()
     {
-        out.text(&plan.to_text(out.paint))?;
-        out.note("error: this is not what the saved plan says: the definitions or the machine changed since; plan again");
-        return Ok(ExitCode::from(CHANGED_MEANWHILE));
+        let why =
+            "this is not what the saved plan says: the definitions or the machine changed since; plan again";
+        return changed_meanwhile(&plan, why, out);
+    }
+    if !plan.blockers.is_empty() {
+        show_plan(&plan, out)?;
+        return Ok(ExitCode::FAILURE);
     }
     if !out.json {
-        out.text(&plan.to_text(out.paint))?;
+        show_plan(&plan, out)?;
     }
     if plan.is_empty() {
         return nothing(out);
-    }
-    if !plan.blockers.is_empty() {
-        return Ok(ExitCode::FAILURE);
     }
     let (actual, plan) = if args.yes || saved.is_some() {
         (actual, plan)
@@ -130,11 +156,8 @@ pub(super) async fn apply(scene: &Scene, args: &ApplyArgs, out: &Out) -> Ended {
         // The answer may have taken an hour.
         let (actual, now) = look(host.as_ref(), scene, (&desired, &missing), &options, &images).await?;
         if now.hash() != plan.hash() {
-            out.text(&now.to_text(out.paint))?;
-            out.note(
-                "error: the machine changed while you looked: this is what would be done now; apply again",
-            );
-            return Ok(ExitCode::from(CHANGED_MEANWHILE));
+            let why = "the machine changed while you looked: this is what would be done now; apply again";
+            return changed_meanwhile(&now, why, out);
         }
         (actual, now)
     };
@@ -187,7 +210,12 @@ impl Work<'_> {
                 }
             }
         };
-        crate::store::tidy(&self.scene.store, &self.scene.config.data_dir(), desired, actual)?;
+        // What is done is done, and its summary comes first: what could not be tidied is tidied by the next run.
+        if let Err(error) =
+            crate::store::tidy(&self.scene.store, &self.scene.config.data_dir(), desired, actual)
+        {
+            show.say(&format!("Old files of this tool are left: {}", error_chain(&error)));
+        }
         Ok(applied)
     }
 }
@@ -254,6 +282,6 @@ fn moving_images(desired: &Desired, options: &PlanOptions, all: bool) -> BTreeSe
 }
 
 /// Takes the lock, or says who holds it.
-pub(super) fn take_lock(scene: &Scene, command: &str, _out: &Out) -> Result<DeployLock, LockError> {
+pub(super) fn take_lock(scene: &Scene, command: &str) -> Result<DeployLock, LockError> {
     scene.store.lock(command)
 }

@@ -1,6 +1,10 @@
 //! `down` and `restart`.
 
-use std::{collections::BTreeSet, process::ExitCode, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    process::ExitCode,
+    time::Duration,
+};
 
 use constellation_core::ServiceId;
 use constellation_docker::MountKind;
@@ -13,7 +17,7 @@ use super::{
 };
 use crate::{
     cli::{args::Selection, progress::Show, select},
-    plan::{Deed, PlanOptions, Role},
+    plan::{Actual, Deed, PlanOptions, Role},
     render::{NETWORK_LABEL, STACK_LABEL},
     survey::survey,
 };
@@ -24,7 +28,7 @@ const GRACE_DEFAULT: Duration = Duration::from_secs(10);
 pub(super) async fn down(scene: &Scene, selection: &Selection, volumes: bool, yes: bool, out: &Out) -> Ended {
     let desired = scene.defined()?;
     let host = scene.machine().await?;
-    let _lock = take_lock(scene, "down", out)?;
+    let _lock = take_lock(scene, "down")?;
     let actual = survey(host.as_ref(), &scene.store, &desired, &BTreeSet::new()).await?;
     let stacks: BTreeSet<&String> = desired.stacks.iter().collect();
     let there = actual.ours.iter().map(|found| found.service.clone());
@@ -42,16 +46,10 @@ pub(super) async fn down(scene: &Scene, selection: &Selection, volumes: bool, ye
     plan.networks.clear();
     plan.volumes.clear();
     plan.blockers.clear();
-    let doomed: BTreeSet<String> = actual
-        .ours
-        .iter()
-        .filter(|found| volumes && chosen.contains(&found.service))
-        .flat_map(|found| &found.spec.mounts)
-        .filter_map(|mount| match &mount.kind {
-            MountKind::Volume { name } => Some(name.clone()),
-            _ => None,
-        })
-        .collect();
+    let (doomed, kept) = match volumes && host.has_networks() {
+        true => doomed(&actual, &chosen, &host.volumes().await?),
+        false => Doomed::default(),
+    };
     if plan.services.is_empty() {
         if !out.json {
             out.line("Nothing to do: none of them is there.")?;
@@ -65,6 +63,9 @@ pub(super) async fn down(scene: &Scene, selection: &Selection, volumes: bool, ye
                 "{} volume {volume}, with everything in it",
                 out.paint.colour("31", "- remove  ")
             ))?;
+        }
+        for (volume, why) in &kept {
+            out.line(&format!("  keep     volume {volume}: {why}"))?;
         }
     }
     if !yes && !out.confirm("Do this?")? {
@@ -99,10 +100,45 @@ pub(super) async fn down(scene: &Scene, selection: &Selection, volumes: bool, ye
     summary(&applied, out)
 }
 
+/// Volumes that go, and those that stay with the reason why.
+type Doomed = (BTreeSet<String>, BTreeMap<String, &'static str>);
+
+/// Which volumes of the services that go may go with them: what their stacks own, and nobody who stays has mounted.
+fn doomed(
+    actual: &Actual,
+    chosen: &BTreeSet<ServiceId>,
+    labels: &BTreeMap<String, BTreeMap<String, String>>,
+) -> Doomed {
+    let mounted = |going: bool| {
+        let those = actual.ours.iter().filter(move |found| chosen.contains(&found.service) == going);
+        those.flat_map(|found| &found.spec.mounts).filter_map(|mount| match &mount.kind {
+            MountKind::Volume { name } => Some(name),
+            _ => None,
+        })
+    };
+    let staying: BTreeSet<&String> = mounted(false).collect();
+    let stacks: BTreeSet<&str> = chosen.iter().filter_map(ServiceId::stack).collect();
+    let owned = |name: &String| {
+        let stack = labels.get(name).and_then(|labels| labels.get(STACK_LABEL));
+        stack.is_some_and(|stack| stacks.contains(stack.as_str()))
+    };
+    let mut doomed = Doomed::default();
+    for name in mounted(true) {
+        if staying.contains(name) {
+            doomed.1.insert(name.clone(), "a service that stays has it, too");
+        } else if owned(name) {
+            doomed.0.insert(name.clone());
+        } else {
+            doomed.1.insert(name.clone(), "no stack that goes owns it (`docker volume rm` if it is meant)");
+        }
+    }
+    doomed
+}
+
 pub(super) async fn restart(scene: &Scene, selection: &Selection, out: &Out) -> Ended {
     let desired = scene.defined()?;
     let host = scene.machine().await?;
-    let _lock = take_lock(scene, "restart", out)?;
+    let _lock = take_lock(scene, "restart")?;
     let actual = survey(host.as_ref(), &scene.store, &desired, &BTreeSet::new()).await?;
     let there: BTreeSet<ServiceId> = actual.ours.iter().map(|found| found.service.clone()).collect();
     let Some(chosen) = select::select(selection, &there)? else {

@@ -21,14 +21,16 @@ use crate::{
 
 pub(super) async fn rollback(scene: &Scene, args: &RollbackArgs, out: &Out) -> Ended {
     let host = scene.machine().await?;
-    let _lock = take_lock(scene, "rollback", out)?;
+    let _lock = take_lock(scene, "rollback")?;
     let runs = scene.store.runs(usize::MAX)?;
     let undone = undone(&runs, args.to_before)?;
     let touched: BTreeSet<ServiceId> = undone.iter().flat_map(|run| run.touched()).cloned().collect();
     // The oldest of them knows what ran before all of them.
     let before = undone.last().map(|run| run.before()).unwrap_or_default();
-    let desired = desired(scene, &before, &touched)?;
+    let mut desired = desired(scene, &before, &touched)?;
     let actual = survey(host.as_ref(), &scene.store, &desired, &BTreeSet::new()).await?;
+    // What `down` took with it comes back as it is defined now; what is there stays as it is.
+    desired.networks.retain(|network| actual.networks.iter().all(|there| there.name != network.spec.name));
     let options = PlanOptions { only: Some(touched), ..PlanOptions::default() };
     let plan = crate::plan::plan(&desired, &actual, &options);
     if !out.json {
@@ -37,6 +39,12 @@ pub(super) async fn rollback(scene: &Scene, args: &RollbackArgs, out: &Out) -> E
         out.text(&plan.to_text(out.paint))?;
     }
     if plan.is_empty() {
+        if !out.json {
+            out.line(
+                "Nothing to do: what runs has the definitions that ran before. An image that moved under the same tag cannot \
+                 be put back: name the earlier one by its digest, and apply.",
+            )?;
+        }
         return nothing(out);
     }
     if !plan.blockers.is_empty() {
@@ -71,7 +79,7 @@ fn desired(
     before: &BTreeMap<ServiceId, String>,
     touched: &BTreeSet<ServiceId>,
 ) -> Result<Desired, CliError> {
-    let mut services = Vec::new();
+    let mut services: Vec<Rendered> = Vec::new();
     for (id, definition) in before {
         match scene.store.definition(definition) {
             Some(stored) => services.push(Rendered::from(stored)),
@@ -86,5 +94,11 @@ fn desired(
         }
     }
     let stacks = touched.iter().filter_map(|id| id.stack().map(str::to_owned)).collect();
-    Ok(Desired { services, networks: Vec::new(), stacks })
+    // What is defined now may be wrong, which is often why somebody goes back.
+    let now = scene.defined().unwrap_or_default();
+    for service in &mut services {
+        let volumes = now.services.iter().filter(|defined| defined.id == service.id);
+        service.volumes = volumes.flat_map(|defined| defined.volumes.clone()).collect();
+    }
+    Ok(Desired { services, networks: now.networks, stacks })
 }
