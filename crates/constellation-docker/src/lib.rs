@@ -1,6 +1,7 @@
 //! One trait over containers, so that nothing above this crate knows what runs them.
 //!
-//! [`ContainerRuntime`] is the seam. [`DockerEngine`] speaks to a real Docker Engine over its unix socket;
+//! [`ContainerRuntime`] is the seam. [`DockerEngine`] speaks to a real Docker Engine over its unix socket,
+//! or over a [`Remote`] (ssh, TLS) to one on another machine;
 //! [`ProcessRuntime`] runs the same [`ContainerSpec`]s as supervised child processes, for machines without Docker
 //! and for the demo. [`contract`] is the one suite of promises that both keep.
 //!
@@ -13,6 +14,7 @@ mod engine;
 mod error;
 mod event;
 mod process;
+mod remote;
 mod resubscribe;
 mod runtime;
 mod spec;
@@ -29,6 +31,7 @@ pub use self::{
     error::{Retry, RuntimeError},
     event::{ContainerEvent, EventKind, EventStream},
     process::{ProcessConfig, ProcessRuntime},
+    remote::{InvalidRemote, Remote, RemoteAddress, RemoteError, TcpSecurity, TlsFiles},
     resubscribe::{ResubscribeDelay, events_forever},
     runtime::{ContainerRuntime, ListFilter, LogLine, LogStream, RuntimeInfo, StopOutcome},
     spec::{

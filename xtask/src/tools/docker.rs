@@ -45,6 +45,7 @@ impl Docker {
         }
         let busybox = busybox()?;
         redis()?;
+        sshd()?;
         let (socket, private) = match found {
             Some(socket) => (socket, None),
             None => start_one(workspace)?,
@@ -117,6 +118,16 @@ fn busybox() -> Result<PathBuf> {
 fn redis() -> Result<()> {
     if find_program("redis-check-rdb").is_none() || find_program("redis-cli").is_none() {
         apt::install(&["redis-tools"], "an image for the e2e suites")?;
+    }
+    Ok(())
+}
+
+/// An sshd for the suite of engines on other machines. Its package brings a service along that starts with the machine:
+/// where there is an init, a person decides about that, and the suite says what it leaves out.
+fn sshd() -> Result<()> {
+    let is_there = Path::new("/usr/sbin/sshd").exists() || find_program("sshd").is_some();
+    if !is_there && !Path::new("/run/systemd/system").exists() {
+        apt::install(&["openssh-server", "openssh-client"], "engines on other machines, in the e2e suites")?;
     }
     Ok(())
 }

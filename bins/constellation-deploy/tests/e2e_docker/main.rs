@@ -13,5 +13,6 @@ mod fresh;
 mod image;
 mod kill;
 mod outage;
+mod remote;
 mod walk;
 mod world;

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Whether this run may mount things and start engines.
-fn may_do_as_root() -> bool {
+pub(crate) fn may_do_as_root() -> bool {
     let may = std::env::var("CONSTELLATION_E2E_DOCKERD").as_deref() == Ok("1");
     if !may {
         println!("left out: set CONSTELLATION_E2E_DOCKERD=1 where we are root and may start a dockerd");
@@ -26,7 +26,7 @@ fn an_engine_that_goes_away_in_the_middle_is_said_and_the_next_run_goes_on() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let mut daemon = PrivateDockerd::new(folder.path());
+    let mut daemon = PrivateDockerd::new(folder.path(), &[]);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(daemon.start());
     let world = World::on(folder.path().join("d.sock"), "gone");

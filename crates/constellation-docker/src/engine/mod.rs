@@ -43,7 +43,7 @@ pub use self::{
     volumes::VolumeInfo,
 };
 use self::{limits::Limits, link::Link};
-use crate::error::RuntimeError;
+use crate::{error::RuntimeError, remote::Remote};
 
 /// The longest path that a unix socket's address holds (`sun_path` less its end).
 const SOCKET_PATH_BYTES_MAX: usize = 107;
@@ -90,6 +90,8 @@ impl FromStr for DockerEndpoint {
 #[derive(Clone, Debug)]
 pub struct DockerEngine {
     link: Arc<Link>,
+    /// The way to another machine, which closes with the last clone.
+    _way: Option<Arc<Remote>>,
 }
 
 impl DockerEngine {
@@ -106,6 +108,12 @@ impl DockerEngine {
             let reason = format!("the path of a socket may have at most {SOCKET_PATH_BYTES_MAX} bytes");
             return Err(fault::unreachable_at(&shown, reason));
         }
-        Ok(Self { link: Arc::new(Link::new(path, shown, limits)) })
+        Ok(Self { link: Arc::new(Link::new(path, shown, limits)), _way: None })
+    }
+
+    /// An engine on another machine, over a way that is open.
+    pub fn over(way: Remote) -> Self {
+        let link = Link::new(way.socket().to_owned(), way.shown().to_owned(), Limits::default());
+        Self { link: Arc::new(link), _way: Some(Arc::new(way)) }
     }
 }

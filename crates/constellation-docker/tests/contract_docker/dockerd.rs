@@ -12,12 +12,14 @@ use rustix::process::{Pid, Signal, kill_process};
 /// Ends with the value, also when the test fails.
 pub(crate) struct PrivateDockerd {
     folder: PathBuf,
+    arguments: Vec<String>,
     child: Option<Child>,
 }
 
 impl PrivateDockerd {
-    pub(crate) fn new(folder: &Path) -> Self {
-        Self { folder: folder.to_owned(), child: None }
+    /// One that is started with these arguments besides.
+    pub(crate) fn new(folder: &Path, arguments: &[String]) -> Self {
+        Self { folder: folder.to_owned(), arguments: arguments.to_vec(), child: None }
     }
 
     pub(crate) fn engine(&self) -> DockerEngine {
@@ -32,6 +34,7 @@ impl PrivateDockerd {
         let child = Command::new("dockerd")
             .args([flag("data-root", "data"), flag("exec-root", "exec"), flag("pidfile", "d.pid")])
             .arg(format!("--host=unix://{}", self.folder.join("d.sock").display()))
+            .args(&self.arguments)
             .args(["--iptables=false", "--ip6tables=false", "--bridge=none"])
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())

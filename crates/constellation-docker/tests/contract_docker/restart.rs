@@ -32,7 +32,7 @@ async fn a_restart_of_the_daemon_is_survived_and_told_as_missed_events() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let mut daemon = PrivateDockerd::new(folder.path());
+    let mut daemon = PrivateDockerd::new(folder.path(), &[]);
     daemon.start().await;
     let engine = daemon.engine();
     engine.import_image("restart:1", image::busybox()).await.unwrap();

@@ -64,9 +64,23 @@ pub(super) struct Global {
     /// Another variable of the definitions, before the environment
     #[arg(long = "set", global = true, value_name = "NAME=VALUE")]
     pub(super) set: Vec<String>,
-    /// The engine: unix:///path/to/docker.sock (else DOCKER_HOST, else /var/run/docker.sock)
+    /// The engine: unix:///path/to/docker.sock, ssh://user@machine or tcp://machine:2376 (else DOCKER_HOST, else
+    /// /var/run/docker.sock)
     #[arg(long, global = true, value_name = "URL")]
     pub(super) host: Option<String>,
+    /// For tcp://: the authorities that the engine's certificate may come from (else ca.pem in DOCKER_CERT_PATH, else in
+    /// ~/.docker)
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(super) tls_ca: Option<PathBuf>,
+    /// For tcp://: our certificate (else cert.pem there)
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(super) tls_cert: Option<PathBuf>,
+    /// For tcp://: its key (else key.pem there)
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(super) tls_key: Option<PathBuf>,
+    /// For tcp://: without TLS; whoever is on the way is root on the engine's machine
+    #[arg(long, global = true, conflicts_with_all = ["tls_ca", "tls_cert", "tls_key"])]
+    pub(super) insecure_tcp: bool,
     /// What runs the services
     #[arg(long, global = true, value_enum, default_value = "docker")]
     pub(super) runtime: RuntimeKind,
@@ -181,7 +195,7 @@ pub(super) struct ApplyArgs {
     #[command(flatten)]
     pub(super) selection: Selection,
     /// Do what this plan says, and nothing if it is not what would be done now
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["services", "stacks"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["services", "stacks", "pull", "recreate_networks"])]
     pub(super) plan: Option<PathBuf>,
     /// Do not ask
     #[arg(long, short)]

@@ -5,11 +5,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use constellation_docker::{DockerEndpoint, DockerEngine, ProcessConfig, ProcessRuntime};
+use constellation_docker::{DockerEngine, ProcessConfig, ProcessRuntime, Remote};
 
 use super::{
     CliError,
     args::{Global, RuntimeKind},
+    remote::{self, Engine, folder_name},
 };
 use crate::{
     config::Config,
@@ -30,7 +31,7 @@ pub(super) struct Scene {
     pub(super) stacks: Vec<Stack>,
     pub(super) store: Store,
     runtime: RuntimeKind,
-    host: Option<String>,
+    engine: Engine,
 }
 
 /// The definitions are wrong, or the machine lacks what they need.
@@ -65,8 +66,15 @@ impl Scene {
         let file: Option<PathBuf> = global.config.clone().or(found);
         let config = Config::load(environment, file.as_deref())?;
         let stacks = stacks(&config);
-        let store = Store::below(&config.data_dir());
-        Ok(Self { config, stacks, store, runtime: global.runtime, host: global.host.clone() })
+        let engine = Engine::of(global)?;
+        // Each engine has a history of its own, and a lock.
+        let store = match (&engine, global.runtime) {
+            (Engine::There(address, _), RuntimeKind::Docker) => {
+                Store::below(&config.data_dir().join("remote").join(folder_name(&address.to_string())))
+            }
+            _ => Store::below(&config.data_dir()),
+        };
+        Ok(Self { config, stacks, store, runtime: global.runtime, engine })
     }
 
     /// What should be on this node, whether or not the machine has what it needs.
@@ -93,8 +101,13 @@ impl Scene {
         if !wrong.is_empty() {
             return Err(Wrong(wrong).into());
         }
-        let (generations, missing) = material::look(&self.stacks, &self.config);
-        Ok((self.for_runtime(render(&self.stacks, &self.config, &generations)?)?, missing))
+        let (generations, mut missing) = material::look(&self.stacks, &self.config);
+        let desired = self.for_runtime(render(&self.stacks, &self.config, &generations)?)?;
+        if let (RuntimeKind::Docker, Engine::There(address, _)) = (self.runtime, &self.engine) {
+            // What is missing here is no matter: it would have to be there.
+            missing = remote::out_of_reach(&desired, address);
+        }
+        Ok((desired, missing))
     }
 
     fn for_runtime(&self, desired: Desired) -> Result<Desired, Problems> {
@@ -106,25 +119,17 @@ impl Scene {
 
     /// The machine.
     pub(super) async fn machine(&self) -> Result<Box<dyn Host>, CliError> {
-        match self.runtime {
-            RuntimeKind::Docker => Ok(Box::new(DockerEngine::connect(self.endpoint()?)?)),
-            RuntimeKind::Process => {
+        match (&self.runtime, &self.engine) {
+            (RuntimeKind::Process, _) => {
                 let folder = self.config.data_dir().join("processes");
                 Ok(Box::new(ProcessRuntime::open(ProcessConfig::new(folder)).await?))
             }
+            (RuntimeKind::Docker, Engine::Here(endpoint)) => {
+                Ok(Box::new(DockerEngine::connect(endpoint.clone())?))
+            }
+            (RuntimeKind::Docker, Engine::There(address, security)) => {
+                Ok(Box::new(DockerEngine::over(Remote::open(address, security).await?)))
+            }
         }
-    }
-
-    fn endpoint(&self) -> Result<DockerEndpoint, CliError> {
-        let said =
-            self.host.clone().or_else(|| std::env::var("DOCKER_HOST").ok().filter(|host| !host.is_empty()));
-        let Some(said) = said else { return Ok(DockerEndpoint::default()) };
-        if said.starts_with("ssh://") || said.starts_with("tcp://") || said.starts_with("https://") {
-            let advice = "remote engines are not supported yet: run this tool on that machine, or forward its socket \
-                          (`ssh -nNT -L /tmp/docker.sock:/var/run/docker.sock host`) and say --host unix:///tmp/docker.sock \
-                          for services without secrets, config files and folders";
-            return Err(format!("--host {said}: {advice}").into());
-        }
-        Ok(said.parse::<DockerEndpoint>()?)
     }
 }
