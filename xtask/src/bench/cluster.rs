@@ -47,7 +47,8 @@ pub(super) fn run(workspace: &Workspace) -> Result<Vec<Figure>> {
     let agent = agent::build(workspace, agent::Profile::Release)?;
     let place = Place::take(&workspace.target("bench"), false)?;
     let network = Network::Loopback { base: ADDRESS_BASE };
-    let plan = Plan { agent, traefik: None, size: NODES, network, data: Vec::new(), leases: true };
+    let plan =
+        Plan { agent, traefik: None, size: NODES, network, data: Vec::new(), leases: true, cloudflare: None };
     let mut cluster = Cluster::start(&plan, place)?;
     let measured = measure(workspace, &mut cluster);
     if measured.is_err() {

@@ -9,6 +9,7 @@ mod network;
 mod node;
 mod place;
 mod watch;
+pub(crate) mod zone;
 
 use std::{
     cell::Cell,
@@ -61,11 +62,15 @@ pub(crate) struct Plan {
     pub(crate) data: Vec<PathBuf>,
     /// Whether they found a cluster that keeps leases.
     pub(crate) leases: bool,
+    /// Cloudflare's simulator, where the agents look after a zone.
+    pub(crate) cloudflare: Option<PathBuf>,
 }
 
 /// A running cluster. Dropping it ends every process of it.
 pub(crate) struct Cluster {
     pub(crate) nodes: Vec<Node>,
+    /// The zone, if there is one.
+    pub(crate) zone: Option<zone::Zone>,
     place: Place,
     /// Whether nodes have services that must be removed in the end.
     serves: Cell<bool>,
@@ -88,9 +93,12 @@ impl Cluster {
         file.and_then(|mut file| file.write_all(secret.as_bytes()))
             .with_context(|| format!("could not write {}", key.display()))?;
 
-        let mut cluster = Self { nodes: Vec::new(), place, serves: Cell::new(false), over: false };
+        let zone =
+            plan.cloudflare.as_deref().map(|program| zone::Zone::start(program, &place)).transpose()?;
+        let mut cluster = Self { nodes: Vec::new(), zone, place, serves: Cell::new(false), over: false };
         for number in 1..=plan.size {
-            let node = Node::new(number, plan, &key, &cluster.place)?;
+            let mut node = Node::new(number, plan, &key, &cluster.place)?;
+            node.add_arguments(cluster.zone.iter().flat_map(|zone| zone.arguments(number)));
             node.check_ports()?;
             cluster.nodes.push(node);
         }
@@ -142,6 +150,9 @@ impl Cluster {
         }
         for node in &mut self.nodes {
             unruly.extend(node.stop(DRAIN_GRACE, TRAEFIK_GRACE));
+        }
+        if let Some(zone) = &mut self.zone {
+            zone.stop();
         }
         let left = procfs::marked(self.place.mark());
         if !left.is_empty() {

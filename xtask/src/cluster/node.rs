@@ -98,6 +98,11 @@ impl Node {
         })
     }
 
+    /// Gives its agent more arguments, from its next start on.
+    pub(super) fn add_arguments(&mut self, more: impl IntoIterator<Item = String>) {
+        self.arguments.extend(more);
+    }
+
     /// Where its agent keeps its data.
     pub(crate) fn data(&self) -> &Path {
         &self.data

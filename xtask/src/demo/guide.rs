@@ -50,6 +50,12 @@ pub(super) fn text(cluster: &Cluster) -> Result<String> {
     }
     line(format!("  {}", first.command("members")));
     super::leases::guide(cluster)?.into_iter().for_each(&mut line);
+    if let Some(zone) = &cluster.zone {
+        line("\nThe zone, at a simulated Cloudflare; the apex follows the holder of `lb-leader`:".to_owned());
+        zone.records()?.iter().for_each(|record| line(format!("  {}", record.line())));
+        line(format!("  curl {}", zone.url()));
+        line(format!("  {}", first.command("dns status")));
+    }
     line("\nCtrl-C ends everything.".to_owned());
     Ok(text)
 }

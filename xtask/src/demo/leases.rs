@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use rustix::process::Signal;
 
-use super::{script::STEP_LIMIT, timeline::Timeline};
+use super::{dns, script::STEP_LIMIT, timeline::Timeline};
 use crate::{
     clock::{self, BootTime},
     cluster::{Cluster, LeasesAnswer, Node},
@@ -40,19 +40,23 @@ pub(super) fn kill_the_holder(timeline: &mut Timeline, cluster: &Cluster) -> Res
     let victim = cluster.nodes.iter().find(|node| node.name == holder).context("an unknown holder")?;
     let own = victim.leases()?;
     let old = Process { node: own.node.clone(), boot: own.boot.clone() };
+    let zone = dns::Apex::watch(cluster)?;
     let killed = BootTime::now();
     timeline.step(&format!("kill -9 of the worker of {holder}, which holds the leases"), || {
         victim.signal_worker(own.worker_pid, Signal::KILL).map(|()| None)
     })?;
+    let mut led = killed;
     for view in own.leases.iter().filter(|view| view.may_act) {
         let lease = &view.lease;
         timeline.step(&format!("another node may act under {lease}"), || {
             let heir = || Ok(witness.history().next_holder(lease, &old, killed));
             let (at, heir) = clock::wait_for("another holder", STEP_LIMIT, PAUSE, heir)?;
             say!("             {} acts under {lease}", heir.node);
+            led = led.max(at);
             Ok(Some(at.since(killed)))
         })?;
     }
+    timeline.step("the apex leads to another node", || zone.moves(cluster, killed, led))?;
     timeline.step(&format!("{holder} is back; every node names the same holders"), || agree(cluster))?;
     timeline
         .step("`constellation-agent leases --json` says the same on every node", || same_words(cluster))?;

@@ -1,7 +1,9 @@
-//! `cargo xtask demo`: three agents, their services and their Traefiks on this machine, for looking and for breaking.
+//! `cargo xtask demo`: three agents, their services, their Traefiks and their zone at a simulated Cloudflare on this machine,
+//! for looking and for breaking.
 //!
 //! The agent is built in the dev profile: it is ready sooner, and what the demo shows does not depend on its speed.
 
+mod dns;
 mod guide;
 mod leases;
 mod script;
@@ -17,7 +19,7 @@ use std::{
 use anyhow::{Context as _, Result};
 
 use crate::{
-    clock,
+    clock, cloudflare_sim,
     cluster::{Care, Cluster, Network, Place, Plan},
     interrupt,
     leases::peace,
@@ -55,9 +57,13 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let agent = agent::build(&workspace, agent::Profile::Dev)?;
     let traefik = if options.without_traefik { None } else { traefik(&workspace) };
     let place = Place::take(&workspace.target("demo"), options.keep)?;
-    say!("starting {NODES} agents{}", if traefik.is_some() { " and a Traefik beside each" } else { "" });
+    say!(
+        "starting {NODES} agents{}, with a zone at a simulated Cloudflare",
+        if traefik.is_some() { " and a Traefik beside each" } else { "" }
+    );
     let network = Network::Loopback { base: ADDRESS_BASE };
-    let plan = Plan { agent, traefik, size: NODES, network, data: Vec::new(), leases: true };
+    let cloudflare = Some(cloudflare_sim::build(&workspace)?);
+    let plan = Plan { agent, traefik, size: NODES, network, data: Vec::new(), leases: true, cloudflare };
     let mut cluster = Cluster::start(&plan, place)?;
     let shown = if options.script { script::run(&mut cluster) } else { show(&mut cluster) };
     if shown.is_err() {
@@ -96,6 +102,7 @@ fn show(cluster: &mut Cluster) -> Result<()> {
         Ok(!node.has_traefik() || complete(node.traefik_servers()?))
     })?;
     peace::wait(cluster, 0, limit, clock::now()).context("the nodes do not agree who holds the leases")?;
+    dns::settle(cluster)?;
     say!("{}", guide::text(cluster)?);
     let mut due = BTreeMap::new();
     while !interrupt::asked() {

@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context as _, Result, bail, ensure};
 use rustix::process::{Pid, Signal};
 
-use super::{leases, timeline::Timeline};
+use super::{dns, leases, timeline::Timeline};
 use crate::{
     clock,
     cluster::{
@@ -73,6 +73,8 @@ impl Script<'_> {
         let members = |node: &Node| Ok(node.live_members()? == size);
         timeline.step("every agent sees three members", || all(cluster, "three members", members))?;
         timeline.step("every agent names the same holders of the leases", || leases::agree(cluster))?;
+        timeline
+            .step("the zone leads to the holder and to every node", || dns::settle(cluster).map(|()| None))?;
         timeline.step("a service is started on every node", || {
             cluster.deploy_services(Care::Full).map(|()| None)
         })?;

@@ -80,6 +80,7 @@ impl Stage {
             network,
             data: disks.iter().map(|disk| disk.folder().join("data")).collect(),
             leases: true,
+            cloudflare: None,
         };
         let cluster = Cluster::start(&plan, place)?;
         let namespaces = ground.namespaces.clone();
