@@ -102,6 +102,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// The API socket.
     pub socket: PathBuf,
+    /// Where the metrics are told over TCP, if anywhere.
+    pub metrics: Option<SocketAddr>,
 }
 
 impl Config {
@@ -174,6 +176,7 @@ impl Config {
             boot: boot(std::env::var(BOOT_VARIABLE).ok().as_deref()),
             secrets: args.secrets_path.clone(),
             data_dir: args.data_dir.clone(),
+            metrics: args.metrics_listen,
             socket: args.socket.clone().unwrap_or_else(|| args.data_dir.join("agent.sock")),
         })
     }

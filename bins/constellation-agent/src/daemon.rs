@@ -184,7 +184,17 @@ impl Agent {
             desk,
             dns,
         };
-        let api = constellation_api::serve(&config.socket, Arc::new(status), serve.shutdown()).await?;
+        let status: Arc<dyn constellation_api::Agent> = Arc::new(status);
+        if let Some(listen) = config.metrics {
+            let served =
+                constellation_api::serve_metrics(listen, Arc::clone(&status), serve.shutdown()).await;
+            let (address, metrics) = served.with_context(|| {
+                format!("the metrics could not be told at {listen} (see --metrics-listen)")
+            })?;
+            serve.spawn("metrics", Early::Fatal, metrics);
+            info!(%address, "metrics are told at /metrics");
+        }
+        let api = constellation_api::serve(&config.socket, status, serve.shutdown()).await?;
         serve.spawn("api", Early::Fatal, api);
         info!(
             node = %config.node,

@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     cluster::{self, Cluster},
-    dns,
+    dns, metrics,
     model::{Failure, MemberRow, ServiceRow, Status},
 };
 
@@ -110,6 +110,7 @@ pub fn router(agent: Arc<dyn Agent>) -> Router {
         .route("/v1/status", get(status))
         .route("/v1/members", get(members))
         .route("/v1/services", get(services))
+        .route("/metrics", get(metrics::answer))
         .merge(cluster::routes())
         .merge(dns::routes())
         .route("/v1/processes", get(list).post(create))

@@ -124,6 +124,59 @@ async fn a_write_whose_answer_is_lost_is_told_from_one_that_was_refused() {
 }
 
 #[tokio::test]
+async fn a_batch_of_which_half_was_done_is_an_error_and_the_next_look_sees_what_is_there() {
+    let world = World::start(Limits::default()).await;
+    let client = world.client(Some(""));
+    world.simulator.faults([Fault::HalfABatch]);
+    let error = client.apply(&[create("a", 1), create("b", 2)], &marker()).await.unwrap_err();
+    let there = client.records().await.unwrap();
+    assert_eq!(there.len(), 1, "{error}");
+    client.apply(&[create("b", 2)], &marker()).await.unwrap();
+    assert_eq!(client.records().await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn a_list_from_before_the_last_change_is_put_right_by_the_next_one() {
+    let world = World::start(Limits::default()).await;
+    let client = world.client(Some(""));
+    client.apply(&[create("a", 1)], &marker()).await.unwrap();
+    world.simulator.faults([Fault::StaleList]);
+    assert_eq!(client.records().await.unwrap().len(), 0, "as it was before");
+    // Whoever believes it makes the record again, and hears that it is there: nothing is doubled.
+    let error = client.apply(&[create("a", 1)], &marker()).await.unwrap_err();
+    assert!(matches!(&error, DnsError::Refused { .. }), "{error}");
+    assert_eq!(client.records().await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn an_answer_that_does_not_come_ends_in_an_unknown_deed_and_not_in_a_wait_without_end() {
+    let world = World::start(Limits::default()).await;
+    let client = world.client(Some(""));
+    world.simulator.faults([Fault::SilentAfterwards]);
+    let error = client.apply(&[create("a", 1)], &marker()).await.unwrap_err();
+    assert!(error.is_unknown(), "{error}");
+    assert_eq!(client.records().await.unwrap().len(), 1, "it was done");
+}
+
+#[tokio::test]
+async fn a_clock_over_there_that_is_wrong_changes_nothing() {
+    let world = World::start(Limits::default()).await;
+    let client = world.client(Some(""));
+    for minutes in [-90, 90] {
+        world.simulator.skew_clock(minutes * 60);
+        world.simulator.faults([Fault::TooManyRequests(2)]);
+        let fresh = world.client(Some(""));
+        let Err(DnsError::RateLimited { wait, .. }) = fresh.records().await else { panic!("it was let in") };
+        assert!(
+            wait >= Duration::from_secs(2) && wait < Duration::from_secs(4),
+            "{minutes} min off: {wait:?}"
+        );
+        client.apply(&[create(&format!("a{}", minutes.unsigned_abs()), 1)], &marker()).await.ok();
+        assert_eq!(client.records().await.unwrap().len(), 1);
+    }
+}
+
+#[tokio::test]
 async fn a_token_that_is_no_good_is_told_with_what_helps() {
     let world = World::start(Limits::default()).await;
     let of = |status: &str, rights, zones: &[&str]| Token {

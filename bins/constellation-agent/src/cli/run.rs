@@ -159,6 +159,10 @@ pub struct RunArgs {
     #[arg(long, env = "CONSTELLATION_SOCKET", help_heading = "Places")]
     pub socket: Option<PathBuf>,
 
+    /// Where a monitoring system reads the metrics over TCP, at `/metrics`; nothing can be changed there, and nobody is asked
+    /// for a password [default: only on the API socket]
+    #[arg(long, env = "METRICS_LISTEN", value_name = "ADDRESS:PORT", help_heading = "Logging")]
+    pub metrics_listen: Option<SocketAddr>,
     /// How log lines look
     #[arg(long, env = "LOG_FORMAT", value_enum, default_value = "text", help_heading = "Logging")]
     pub log_format: LogFormat,

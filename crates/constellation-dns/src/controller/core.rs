@@ -135,8 +135,9 @@ impl Core {
 
     /// One look, if there is reason for one. How long to wait for the next.
     pub(super) async fn pass(&self) -> Duration {
-        let (wanted, again) = self.wanted();
+        // The pen first: what is wanted while another pass writes may be another thing by the time that one is done.
         let mut pen = self.pen.lock().await;
+        let (wanted, again) = self.wanted();
         let wait = self.pass_with(&mut pen, wanted).await;
         again.map_or(wait, |again| wait.min(again.max(Duration::from_millis(1))))
     }

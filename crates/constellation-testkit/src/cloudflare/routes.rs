@@ -30,7 +30,8 @@ pub(super) fn router(simulator: Simulator) -> Router {
         .route("/zones/{zone}/dns_records", get(list).post(create))
         .route("/zones/{zone}/dns_records/batch", post(batch))
         .route("/zones/{zone}/dns_records/{id}", get(one).patch(change).put(change).delete(delete))
-        .layer(middleware::from_fn_with_state(simulator.clone(), misbehave));
+        .layer(middleware::from_fn_with_state(simulator.clone(), misbehave))
+        .layer(middleware::from_fn_with_state(simulator.clone(), dated));
     let control = Router::new().route("/faults", post(order)).route("/zones/{name}", get(look));
     Router::new()
         .nest("/client/v4", api)
@@ -40,6 +41,15 @@ pub(super) fn router(simulator: Simulator) -> Router {
             Answer::error(StatusCode::NOT_FOUND, 7000, "No route for that URI").with_budget(0, 0)
         })
         .with_state(simulator)
+}
+
+/// Every answer says when it was given, by the simulator's calendar.
+async fn dated(Shared(simulator): Shared<Simulator>, request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    if let Ok(date) = httpdate::fmt_http_date(simulator.date()).parse() {
+        response.headers_mut().insert(header::DATE, date);
+    }
+    response
 }
 
 /// What fails before or after the deed.

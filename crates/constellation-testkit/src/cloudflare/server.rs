@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, VecDeque},
     net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use constellation_core::{Clock, Moment};
@@ -47,6 +47,8 @@ pub(super) struct State {
     pub(super) asked: u64,
     pub(super) written: u64,
     pub(super) changed: Option<Moment>,
+    /// How far its calendar is ahead, in seconds.
+    pub(super) skew: i64,
 }
 
 /// A simulated Cloudflare.
@@ -78,6 +80,7 @@ impl Simulator {
             asked: 0,
             written: 0,
             changed: None,
+            skew: 0,
         };
         Self { state: Arc::new(Mutex::new(state)), clock: Arc::new(SystemClock::start()), limits }
     }
@@ -101,9 +104,17 @@ impl Simulator {
         self.with(|state| state.faults.extend(faults));
     }
 
-    /// Faults that are still to come.
-    pub fn faults_left(&self) -> usize {
-        self.with(|state| state.faults.len())
+    /// Puts its calendar ahead by so many seconds, or back: the `Date` of every answer is off by that much.
+    pub fn skew_clock(&self, seconds: i64) {
+        self.with(|state| state.skew = seconds);
+    }
+
+    /// What stands in the `Date` of an answer.
+    pub(super) fn date(&self) -> SystemTime {
+        let skew = self.with(|state| state.skew);
+        let now = SystemTime::UNIX_EPOCH + Duration::from_millis(self.clock.wall().0);
+        let off = Duration::from_secs(skew.unsigned_abs());
+        if skew < 0 { now - off } else { now + off }
     }
 
     /// The records of a zone, without a request.
