@@ -102,6 +102,22 @@ fn acts(nodes: &[Node], lease: &str) -> Option<u8> {
     })
 }
 
+/// The tokens of the leases: they rise with each grant.
+fn grants(node: &Node) -> Vec<u64> {
+    let leases = node.ask(&["leases"]).unwrap_or_default();
+    let rows = leases["leases"].as_array().cloned().unwrap_or_default();
+    rows.iter().filter_map(|row| row["token"].as_u64()).collect()
+}
+
+/// Whether every node sees every other one live: a node that was out of sight for a moment changes what is wanted.
+fn settled(nodes: &[Node]) -> bool {
+    nodes.iter().all(|node| {
+        let members = node.ask(&["members"]).unwrap_or_default();
+        let live = members.as_array().into_iter().flatten().filter(|member| member["state"] == "live");
+        live.count() == nodes.len()
+    })
+}
+
 fn worker(node: &Node) -> Pid {
     let pid = node.ask(&["leases"]).unwrap()["worker_pid"].as_i64().unwrap();
     Pid::from_raw(i32::try_from(pid).unwrap()).unwrap()
@@ -166,18 +182,32 @@ fn the_apex_follows_the_lease_and_nothing_else_in_the_zone_is_touched() {
         each && apex.len() == 1 && holder.is_some_and(|holder| apex[0].0 == public(holder))
     });
 
-    // Nothing changes, so nothing is written, and the zone is looked at once a minute at most.
+    // Nothing changes, so nothing is written, and the zone is looked at once a minute at most. On a machine that is starved a
+    // lease may change hands all the same; then it was no peace, and the next while may be one.
     nodes[0].wait("the last run has ended", |_| {
         let before = world.simulator.counts();
         std::thread::sleep(Duration::from_secs(1));
         world.simulator.counts() == before
     });
-    let (asked, written) = world.simulator.counts();
-    std::thread::sleep(STEADY);
-    let (asked_then, written_then) = world.simulator.counts();
-    assert_eq!(written_then, written, "a steady cluster writes nothing");
-    assert!(asked_then - asked <= 1, "{} requests in {STEADY:?} of peace", asked_then - asked);
+    let steady = (0..10).any(|_| {
+        let grants = grants(&nodes[0]);
+        let (asked, written) = world.simulator.counts();
+        std::thread::sleep(STEADY);
+        let (asked_then, written_then) = world.simulator.counts();
+        println!("{} requests and {} writes in {STEADY:?}", asked_then - asked, written_then - written);
+        let quiet = written_then == written && asked_then - asked <= 1;
+        assert!(quiet || grants != self::grants(&nodes[0]) || !settled(&nodes), "{}", nodes[0].read_log());
+        quiet
+    });
+    assert!(steady, "there was no peace in which to look");
 
+    // With fewer voters the one that is killed may be all of them, and nobody could take over.
+    for node in &nodes {
+        node.wait("all three vote", |node| {
+            let raft = node.ask(&["raft", "status"]).unwrap_or_default();
+            raft["voters"].as_array().is_some_and(|voters| voters.len() == 3)
+        });
+    }
     let holder = acts(&nodes, "lb-leader").unwrap();
     let stamped = world.apex()[0].1.clone();
     let watch = Watch::start(&world.simulator);

@@ -86,7 +86,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let folder = workspace.target("chaos");
     // Held before anything is made whose names depend on it.
     let place = Place::take(&folder, false)?;
-    sweep_kept(&folder);
+    // Whoever replays a failure still needs what it left.
+    if options.seed.is_none() {
+        sweep_kept(&folder);
+    }
     let disks = workspace.target("chaos-disks");
     mounts::sweep(&disks);
     let namespaces = match (options.loopback, is_root()) {
@@ -99,12 +102,20 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     for (scenario, why) in &left_out {
         say!("left out: {} ({why})", scenario.name());
     }
+    if let Some((scenario, why)) = left_out.iter().find(|(scenario, _)| options.scenarios.contains(scenario))
+    {
+        bail!("{} was asked for and cannot be played here: {why}", scenario.name());
+    }
     drop(place);
     let mut run = Run {
         ground: Ground { agent, nodes, base: ADDRESS_BASE, namespaces: namespaces.ok(), disks: None },
         folder,
         disks,
         keep_going: options.keep_going,
+        flags: [(options.loopback, " --loopback"), (options.release, " --release")]
+            .into_iter()
+            .filter_map(|(said, flag)| said.then_some(flag))
+            .collect(),
         stage: None,
         outcomes: Vec::new(),
     };
@@ -156,6 +167,8 @@ struct Run {
     folder: PathBuf,
     disks: PathBuf,
     keep_going: bool,
+    /// What it was started with, for whoever plays a failure again.
+    flags: String,
     /// A cluster that goes on from one scenario to the next, as long as all is well.
     stage: Option<Stage>,
     outcomes: Vec<Outcome>,
@@ -320,7 +333,7 @@ impl Run {
                 .complaints()
                 .iter()
                 .for_each(|complaint| say!("{}: {complaint}", outcome.scenario.name()));
-            say!("replay: {}", outcome.replay(self.ground.nodes));
+            say!("replay: {}", outcome.replay(self.ground.nodes, &self.flags));
         }
     }
 

@@ -28,7 +28,23 @@ pub(super) struct Outcome {
 impl Outcome {
     /// Whether every promise was kept, and in time.
     pub(super) fn is_good(&self) -> bool {
-        self.violations.is_empty() && self.measured.late.is_empty() && self.broken.is_none()
+        self.violations.is_empty()
+            && self.measured.late.is_empty()
+            && self.broken.is_none()
+            && self.unseen().is_none()
+    }
+
+    /// What never happened although the scenario is about it: nothing that was not tried was kept.
+    fn unseen(&self) -> Option<String> {
+        let counts = [
+            (self.measured.blows as u64, "fault was caused"),
+            (self.sightings, "look at a lease succeeded"),
+            (self.commits as u64, "commit went through"),
+        ];
+        let missing: Vec<&str> =
+            counts.into_iter().filter(|(count, _)| *count == 0).map(|(_, what)| what).collect();
+        (!missing.is_empty())
+            .then(|| format!("not one {}: this proves nothing", missing.join(", and not one ")))
     }
 
     /// What is wrong, one line each.
@@ -36,7 +52,9 @@ impl Outcome {
         let violations = self.violations.iter().map(|violation| format!("VIOLATION: {violation}"));
         let late = self.measured.late.iter().map(|late| format!("too late: {late}"));
         let broken = self.broken.iter().map(|why| format!("could not go on: {why}"));
-        let all: Vec<String> = violations.chain(late).chain(broken).collect();
+        // Where it broke off, that is why.
+        let unseen = self.unseen().filter(|_| self.broken.is_none());
+        let all: Vec<String> = violations.chain(late).chain(broken).chain(unseen).collect();
         let more = all.len().saturating_sub(SHOWN);
         let mut shown: Vec<String> = all.into_iter().take(SHOWN).collect();
         if more > 0 {
@@ -46,8 +64,12 @@ impl Outcome {
     }
 
     /// How to play it again.
-    pub(super) fn replay(&self, nodes: u8) -> String {
-        format!("cargo xtask chaos --scenario {} --nodes {nodes} --seed {}", self.scenario.name(), self.seed)
+    pub(super) fn replay(&self, nodes: u8, flags: &str) -> String {
+        format!(
+            "cargo xtask chaos --scenario {} --nodes {nodes}{flags} --seed {}",
+            self.scenario.name(),
+            self.seed
+        )
     }
 }
 
@@ -123,7 +145,18 @@ mod tests {
     }
 
     #[test]
+    fn a_scenario_in_which_nothing_happened_proves_nothing() {
+        let nothing = Outcome { sightings: 0, commits: 0, measured: Measured::default(), ..outcome() };
+        assert!(!nothing.is_good());
+        let said = nothing.complaints().join("; ");
+        for words in ["fault", "look", "commit"] {
+            assert!(said.contains(words), "{said}");
+        }
+    }
+
+    #[test]
     fn the_replay_is_a_whole_command() {
-        assert_eq!(outcome().replay(5), "cargo xtask chaos --scenario kill-worker --nodes 5 --seed 7");
+        let replay = "cargo xtask chaos --scenario kill-worker --nodes 5 --loopback --seed 7";
+        assert_eq!(outcome().replay(5, " --loopback"), replay);
     }
 }
