@@ -164,10 +164,13 @@ impl Node {
         rustix::process::kill_process(self.pid(), signal).unwrap();
     }
 
-    /// kill -9: the agent alone, with its notary; what it runs goes on.
+    /// kill -9: the agent alone, with its notary; what it runs goes on. Both are over when this returns, and what they had
+    /// locked is free.
     pub(crate) fn kill(&mut self) {
+        let workers = workers(self.pid());
         rustix::process::kill_process_group(self.pid(), rustix::process::Signal::KILL).unwrap();
         self.process.take().unwrap().wait().unwrap();
+        assert!(comes(|| workers.iter().all(|worker| is_over(worker))), "{workers:?} outlive a kill");
     }
 
     /// Asks it over its socket; `None` while it does not answer.
@@ -305,6 +308,28 @@ impl Drop for Node {
             drop(process.wait());
         }
     }
+}
+
+/// The children of a process in its own group: the worker of a notary. What an agent runs has groups of its own.
+fn workers(parent: rustix::process::Pid) -> Vec<String> {
+    let group = parent.as_raw_nonzero().to_string();
+    let threads = std::fs::read_dir(format!("/proc/{}/task", parent.as_raw_nonzero()));
+    let lists = threads.into_iter().flatten().flatten();
+    let lists = lists.filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok());
+    let children = lists.flat_map(|list| list.split_whitespace().map(str::to_owned).collect::<Vec<_>>());
+    // State, parent, group.
+    children.filter(|child| stat(child).is_some_and(|stat| stat.split(' ').nth(2) == Some(&group))).collect()
+}
+
+/// What the kernel says of a process, from its state on; `None` where there is none.
+fn stat(pid: &str) -> Option<String> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(") ").map(|(_, rest)| rest.to_owned())
+}
+
+/// Whether a process is gone, or has nothing any more but its exit code.
+fn is_over(pid: &str) -> bool {
+    stat(pid).is_none_or(|stat| stat.starts_with(['Z', 'X']))
 }
 
 /// Tries a state again and again; false when it did not come in time.
