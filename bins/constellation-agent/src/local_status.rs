@@ -179,6 +179,10 @@ impl Agent for LocalStatus {
         Arc::clone(&self.desk) as Arc<dyn Cluster>
     }
 
+    fn document(&self) -> Option<Arc<constellation_traefik::DynamicConfig>> {
+        self.traefik.subscribe().borrow().document.clone()
+    }
+
     fn dns(&self) -> Option<DnsHandle> {
         self.dns.clone()
     }

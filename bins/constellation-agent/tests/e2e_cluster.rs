@@ -279,3 +279,32 @@ fn a_restarted_agent_serves_the_last_known_good_document_before_it_knows_anythin
     nodes[0].start();
     assert_eq!(nodes[0].document(), known);
 }
+
+#[test]
+fn why_a_request_goes_where_it_goes_is_told_on_any_node() {
+    let cluster = Cluster::new();
+    let nodes = cluster.start(2);
+    nodes.iter().for_each(|node| node.whoami(&[]));
+    let explained = |url: &str| nodes[0].ask(&["explain", url]).unwrap_or_default();
+    let rows = |answer: &serde_json::Value| answer["backends"].as_array().cloned().unwrap_or_default();
+    nodes[0].wait("both instances are behind the router", |_| {
+        let answer = explained("http://whoami.example.test/any?where=1");
+        rows(&answer).iter().filter(|row| row["server"].is_string()).count() == 2
+    });
+    let answer = explained("whoami.example.test");
+    assert!(answer["routers"][0]["rule"].as_str().unwrap().contains("whoami.example.test"), "{answer}");
+    assert!(answer["others"].as_array().unwrap().is_empty(), "{answer}");
+
+    let nobody = explained("http://nobody.example.test/");
+    assert!(nobody["routers"].as_array().unwrap().is_empty(), "{nobody}");
+    assert!(nobody["outcome"].as_str().unwrap().contains("404"), "{nobody}");
+
+    nodes[1].ask(&["process", "stop", "whoami"]);
+    nodes[0].wait("the stopped one is out, with the reason", |_| {
+        rows(&explained("http://whoami.example.test/")).iter().any(|row| {
+            row["node"] == "n2"
+                && row["server"].is_null()
+                && row["why"].as_str().unwrap().contains("not healthy")
+        })
+    });
+}

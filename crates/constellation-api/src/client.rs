@@ -18,6 +18,7 @@ use tokio::net::UnixStream;
 use crate::{
     cluster::{Leases, RaftStatus, TokenMade, TokenRequest, WhichNode},
     dns::{Force, WhichRecords},
+    explain::{Explanation, Question},
     model::{Failure, MemberRow, ServiceRow, Status},
 };
 
@@ -89,6 +90,16 @@ impl Client {
     /// The instances that it sees.
     pub async fn services(&self) -> Result<Vec<ServiceRow>, ClientError> {
         self.ask(Method::GET, "/v1/services", None).await
+    }
+
+    /// Why a request goes where it goes.
+    pub async fn explain(&self, question: &Question) -> Result<Explanation, ClientError> {
+        let query = url::form_urlencoded::Serializer::new(String::new())
+            .append_pair("url", &question.url)
+            .extend_pairs(question.method.iter().map(|method| ("method", method.as_str())))
+            .extend_pairs(question.client.iter().map(|client| ("client", client.to_string())))
+            .finish();
+        self.ask(Method::GET, &format!("/v1/explain?{query}"), None).await
     }
 
     /// The leases; as the cluster has agreed on by now where `fresh`.

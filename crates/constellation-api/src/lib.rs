@@ -9,6 +9,7 @@
 pub mod client;
 pub mod cluster;
 pub mod dns;
+pub mod explain;
 pub mod metrics;
 pub mod model;
 pub mod server;
@@ -16,6 +17,7 @@ pub mod server;
 pub use self::{
     client::{Client, ClientError},
     cluster::{Cluster, ClusterRefusal, LeaseChange, LeaseRow, Leases, RaftMember, RaftStatus},
+    explain::{Explanation, Question},
     metrics::serve_metrics,
     model::{Failure, MemberRow, Problem, Rung, ServiceRow, Status},
     server::{Agent, ServeError, serve},

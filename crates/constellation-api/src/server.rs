@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     cluster::{self, Cluster},
-    dns, metrics,
+    dns, explain, metrics,
     model::{Failure, MemberRow, ServiceRow, Status},
 };
 
@@ -48,6 +48,10 @@ pub trait Agent: Send + Sync + 'static {
     fn processes(&self) -> Option<Arc<dyn ContainerRuntime>>;
     /// Its part in the cluster's leases; there is one also on a node that is no member, which then says so.
     fn cluster(&self) -> Arc<dyn Cluster>;
+    /// What Traefik is told now; `None` where nothing is known yet.
+    fn document(&self) -> Option<Arc<constellation_traefik::DynamicConfig>> {
+        None
+    }
     /// What looks after the zone; `None` on an agent that looks after none.
     fn dns(&self) -> Option<constellation_dns::DnsHandle> {
         None
@@ -113,6 +117,7 @@ pub fn router(agent: Arc<dyn Agent>) -> Router {
         .route("/metrics", get(metrics::answer))
         .merge(cluster::routes())
         .merge(dns::routes())
+        .merge(explain::routes())
         .route("/v1/processes", get(list).post(create))
         .route("/v1/processes/{name}", get(inspect).delete(remove))
         .route("/v1/processes/{name}/logs", get(logs))

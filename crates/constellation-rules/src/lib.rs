@@ -6,16 +6,18 @@
 //! are seen to be one.
 
 mod error;
+mod expression;
 mod lexer;
 mod matcher;
 mod parser;
-mod regex;
+mod request;
 
 use std::{fmt, str::FromStr};
 
 pub use self::{
     error::{RuleError, RuleFault},
     matcher::{Matcher, MatcherKind},
+    request::Request,
 };
 
 /// The longest rule, in bytes. Longer ones are mistakes: Traefik evaluates every rule for every request.

@@ -2,7 +2,7 @@
 
 use std::{fmt, net::IpAddr};
 
-use super::{error::RuleFault, regex};
+use super::{error::RuleFault, expression};
 
 /// What a matcher looks at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -121,9 +121,9 @@ impl Matcher {
         let verdict = match kind {
             MatcherKind::ClientIp => client_ip(judged),
             MatcherKind::Host => host(judged),
-            MatcherKind::HostRegexp => ascii(judged).and_then(|()| regex::check(judged)),
-            MatcherKind::HeaderRegexp | MatcherKind::PathRegexp => regex::check(judged),
-            MatcherKind::QueryRegexp if arguments.len() == 2 => regex::check(judged),
+            MatcherKind::HostRegexp => ascii(judged).and_then(|()| expression::check(judged)),
+            MatcherKind::HeaderRegexp | MatcherKind::PathRegexp => expression::check(judged),
+            MatcherKind::QueryRegexp if arguments.len() == 2 => expression::check(judged),
             MatcherKind::Path | MatcherKind::PathPrefix => path(judged),
             MatcherKind::Header | MatcherKind::Method | MatcherKind::Query | MatcherKind::QueryRegexp => {
                 Ok(())

@@ -10,6 +10,7 @@
 //! TCP and UDP routers, and middlewares defined by label, are not supported yet; such labels are named as problems.
 
 pub mod document;
+pub mod explain;
 pub mod hold_back;
 pub mod labels;
 mod names;

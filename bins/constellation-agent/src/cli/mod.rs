@@ -40,6 +40,9 @@ pub enum Command {
     Members(AskArgs),
     /// The service instances of the cluster as the running agent sees them.
     Services(AskArgs),
+    /// Why a request goes where it goes: which router wins, and which instances are behind it or not, and why. Exit code 4
+    /// when no router takes it.
+    Explain(ExplainArgs),
     /// Who holds which lease, under which token, for how long, and what happened before.
     Leases(LeasesArgs),
     /// This node's part in the Raft group, and the others'; hand over the lead, remove a member.
@@ -121,6 +124,22 @@ pub struct AskArgs {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// What `explain` is asked.
+#[derive(Clone, Debug, Args)]
+pub struct ExplainArgs {
+    /// The URL, such as `https://whoami.example.org/path`
+    pub url: String,
+    /// The method
+    #[arg(long, default_value = "GET")]
+    pub method: String,
+    /// The client's address, for rules that look at it
+    #[arg(long, value_name = "ADDRESS")]
+    pub client: Option<std::net::IpAddr>,
+    /// How to ask
+    #[command(flatten)]
+    pub ask: AskArgs,
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

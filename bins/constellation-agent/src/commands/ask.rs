@@ -2,13 +2,15 @@
 
 use std::{fmt::Write as _, process::ExitCode, time::Duration};
 
-use constellation_api::{Client, Status};
+use constellation_api::{Client, Explanation, Question, Status};
 
 use super::{print, print_json, table};
-use crate::cli::AskArgs;
+use crate::cli::{AskArgs, ExplainArgs};
 
 /// Exit code of `status` when the agent answers and reports problems.
 const HAS_PROBLEMS: u8 = 3;
+/// Exit code of `explain` when no router takes the request.
+const NO_ROUTER: u8 = 4;
 
 pub(super) async fn status(args: AskArgs) -> anyhow::Result<ExitCode> {
     let status = Client::new(&args.socket).status().await?;
@@ -126,4 +128,54 @@ pub(super) async fn services(args: AskArgs) -> anyhow::Result<ExitCode> {
     }
     print(&table.to_string())?;
     Ok(ExitCode::SUCCESS)
+}
+
+pub(super) async fn explain(args: ExplainArgs) -> anyhow::Result<ExitCode> {
+    let question = Question { url: args.url, method: Some(args.method), client: args.client };
+    let answer = Client::new(&args.ask.socket).explain(&question).await?;
+    if args.ask.json {
+        print_json(&answer)?;
+    } else {
+        print(&why(&answer))?;
+    }
+    Ok(if answer.routers.is_empty() { ExitCode::from(NO_ROUTER) } else { ExitCode::SUCCESS })
+}
+
+fn why(answer: &Explanation) -> String {
+    let mut text = format!("{}\n", answer.outcome);
+    for (rank, router) in answer.routers.iter().enumerate() {
+        let place = if rank == 0 { "wins" } else { "loses" };
+        let middlewares = match router.middlewares.as_slice() {
+            [] => String::new(),
+            some => format!(", through {}", some.join(", ")),
+        };
+        // Writing to a string cannot fail.
+        let _ = writeln!(
+            text,
+            "\n{place:<6}{}  priority {} on {}{middlewares}\n      {}",
+            router.name,
+            router.priority,
+            router.entry_points.join(", "),
+            router.rule
+        );
+    }
+    if !answer.backends.is_empty() {
+        let mut table = table(["", "SERVICE", "NODE", "INSTANCE", "HEALTH", "SERVER", "WHY"]);
+        for row in &answer.backends {
+            table.add_row([
+                if row.server.is_some() { "in" } else { "out" }.to_owned(),
+                row.service.to_string(),
+                row.node.to_string(),
+                row.instance.to_string(),
+                row.health.to_string(),
+                row.server.clone().unwrap_or_default(),
+                row.why.clone(),
+            ]);
+        }
+        let _ = writeln!(text, "\n{table}");
+    }
+    for server in &answer.others {
+        let _ = writeln!(text, "in    {server}: of an instance that is not in sight now; it is kept for now");
+    }
+    text.trim_end().to_owned()
 }

@@ -53,6 +53,7 @@ pub fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Status(args) => block_on(ask::status(args)),
         Command::Members(args) => block_on(ask::members(args)),
         Command::Services(args) => block_on(ask::services(args)),
+        Command::Explain(args) => block_on(ask::explain(args)),
     }
 }
 

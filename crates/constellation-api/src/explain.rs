@@ -1,0 +1,229 @@
+//! Why a request goes where it goes: which router wins, and which instances are behind it or not, and why.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use axum::{
+    Json, Router,
+    extract::{Query, State},
+    http::StatusCode,
+    routing::get,
+};
+use constellation_core::{Health, InstanceId, NodeName, ServiceId};
+use constellation_rules::Request;
+use constellation_traefik::explain::explain;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    model::{MemberRow, ServiceRow},
+    server::{Agent, Refusal},
+};
+
+/// The longest URL that is asked about, in bytes.
+const URL_BYTES_MAX: usize = 8192;
+
+/// What is asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Question {
+    /// The URL, as a browser has it.
+    pub url: String,
+    /// The method; GET where it is not given.
+    #[serde(default)]
+    pub method: Option<String>,
+    /// The client's address, for rules that look at it.
+    #[serde(default)]
+    pub client: Option<std::net::IpAddr>,
+}
+
+/// A router that takes the request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RouterRow {
+    /// Its name.
+    pub name: String,
+    /// Its rule.
+    pub rule: String,
+    /// The higher number wins.
+    pub priority: i64,
+    /// The entry points that it is on.
+    pub entry_points: Vec<String>,
+    /// What happens on the way.
+    pub middlewares: Vec<String>,
+    /// Where it leads.
+    pub service: String,
+}
+
+/// An instance of a service that the request is for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackendRow {
+    /// The service.
+    pub service: ServiceId,
+    /// Where it runs.
+    pub node: NodeName,
+    /// Which instance.
+    pub instance: InstanceId,
+    /// What is known of it.
+    pub health: Health,
+    /// The server that Traefik is told; `None` where it gets no request.
+    pub server: Option<String>,
+    /// Why it gets requests, or none.
+    pub why: String,
+}
+
+/// The answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Explanation {
+    /// The routers that take the request; the first wins.
+    pub routers: Vec<RouterRow>,
+    /// The instances, those that get requests first.
+    pub backends: Vec<BackendRow>,
+    /// Servers that no instance in sight belongs to: they are held back, or a service of another provider has them.
+    pub others: Vec<String>,
+    /// What comes of the request, in a sentence.
+    pub outcome: String,
+}
+
+pub(crate) fn routes() -> Router<Arc<dyn Agent>> {
+    Router::new().route("/v1/explain", get(answer))
+}
+
+async fn answer(
+    State(agent): State<Arc<dyn Agent>>,
+    Query(question): Query<Question>,
+) -> Result<Json<Explanation>, Refusal> {
+    let request = request(&question).map_err(|why| Refusal::new(StatusCode::BAD_REQUEST, why))?;
+    let Some(document) = agent.document() else {
+        let why =
+            "the agent has no routes yet: it has just started, and tells its Traefik to keep what it has";
+        return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, why));
+    };
+    let explained = explain(&document, &request);
+    Ok(Json(explanation(&explained, &agent.services(), &agent.members())))
+}
+
+fn request(question: &Question) -> Result<Request, String> {
+    if question.url.len() > URL_BYTES_MAX {
+        return Err(format!("the URL has more than {URL_BYTES_MAX} bytes"));
+    }
+    // People write a host and a path, and mean HTTP.
+    let whole =
+        if question.url.contains("://") { question.url.clone() } else { format!("http://{}", question.url) };
+    let url = url::Url::parse(&whole).map_err(|error| format!("`{}` is no URL: {error}", question.url))?;
+    let host = url.host_str().ok_or_else(|| format!("`{}` names no host", question.url))?;
+    Ok(Request {
+        method: question.method.as_deref().unwrap_or("GET").to_ascii_uppercase(),
+        host: host.to_owned(),
+        path: url.path().to_owned(),
+        query: url.query_pairs().into_owned().collect(),
+        headers: Vec::new(),
+        client: question.client,
+    })
+}
+
+fn explanation(
+    explained: &constellation_traefik::explain::Explained,
+    services: &[ServiceRow],
+    members: &[MemberRow],
+) -> Explanation {
+    let routers: Vec<RouterRow> = explained
+        .routers
+        .iter()
+        .map(|(name, router)| RouterRow {
+            name: name.to_string(),
+            rule: router.rule.clone(),
+            priority: router.priority,
+            entry_points: router.entry_points.iter().map(ToString::to_string).collect(),
+            middlewares: router.middlewares.iter().map(ToString::to_string).collect(),
+            service: router.service.to_string(),
+        })
+        .collect();
+    let address =
+        |url: &str| url.split_once("://").and_then(|(_, rest)| rest.trim_end_matches('/').parse().ok());
+    let servers: Vec<(String, Option<SocketAddr>)> =
+        explained.servers.iter().map(|url| (url.to_string(), address(url))).collect();
+    let server_of = |row: &ServiceRow| {
+        let at =
+            |endpoint: &String| endpoint.rsplit_once('@').and_then(|(_, at)| at.parse::<SocketAddr>().ok());
+        let own: Vec<SocketAddr> = row.endpoints.iter().filter_map(at).collect();
+        servers.iter().find(|(_, address)| address.is_some_and(|address| own.contains(&address)))
+    };
+    let meant: Vec<&ServiceId> =
+        services.iter().filter(|row| server_of(row).is_some()).map(|row| &row.service).collect();
+    let mut backends: Vec<BackendRow> = services
+        .iter()
+        .filter(|row| meant.contains(&&row.service))
+        .map(|row| {
+            let server = server_of(row).map(|(url, _)| url.clone());
+            let node = members.iter().find(|member| member.node == row.node);
+            BackendRow {
+                service: row.service.clone(),
+                node: row.node.clone(),
+                instance: row.instance.clone(),
+                health: row.health,
+                why: why(row, node, server.is_some()),
+                server,
+            }
+        })
+        .collect();
+    backends.sort_by_key(|row| row.server.is_none());
+    let known = |url: &String| backends.iter().any(|row| row.server.as_ref() == Some(url));
+    let others: Vec<String> = servers.iter().map(|(url, _)| url.clone()).filter(|url| !known(url)).collect();
+    let outcome = match (routers.first(), &explained.elsewhere) {
+        (None, _) => "no router takes it: Traefik answers 404".to_owned(),
+        (Some(router), Some(service)) => {
+            format!("`{}` takes it and leads to `{service}`, which another provider defines", router.name)
+        }
+        (Some(router), None) if servers.is_empty() => {
+            format!("`{}` takes it, and its service has no server now: Traefik answers 503", router.name)
+        }
+        (Some(router), None) => format!("`{}` takes it and leads to {} servers", router.name, servers.len()),
+    };
+    Explanation { routers, backends, others, outcome }
+}
+
+/// Why an instance gets requests, or none.
+fn why(row: &ServiceRow, node: Option<&MemberRow>, served: bool) -> String {
+    let state = node.map_or("unknown", |node| node.state.as_str());
+    let cordoned = node.is_some_and(|node| node.cordoned);
+    let reason = match (served, state) {
+        (true, "lost") => "its node is out of sight, and removing it is held back",
+        (true, _) if cordoned => "its node is cordoned, and no other node has it",
+        (true, "leaving") => "its node is leaving, and no other node has it",
+        (true, _) => "it is well, and so is its node",
+        (false, "lost") => "its node is out of sight",
+        (false, "leaving") => "its node is leaving",
+        (false, _) if cordoned => "its node is cordoned, and other nodes have it",
+        (false, _) if !row.routed => "its container takes no part in routing",
+        (false, _) if !row.health.is_routable() => "it is not healthy",
+        (false, _) if row.endpoints.is_empty() => "no other node could reach it: it has no endpoint",
+        (false, _) => "this router does not lead to it, or the document is a moment behind",
+    };
+    reason.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(url: &str) -> Question {
+        Question { url: url.to_owned(), method: Some("post".to_owned()), client: None }
+    }
+
+    #[test]
+    fn a_url_is_read_as_a_browser_reads_it_and_a_host_alone_is_enough() {
+        let whole = request(&asked("https://App.example.org:8443/a%20b?page=2&debug#part")).unwrap();
+        assert_eq!(
+            (whole.host.as_str(), whole.path.as_str(), whole.method.as_str()),
+            ("app.example.org", "/a%20b", "POST")
+        );
+        let query = [("page".to_owned(), "2".to_owned()), ("debug".to_owned(), String::new())];
+        assert_eq!(whole.query, query);
+        let short = request(&asked("app.example.org/x")).unwrap();
+        assert_eq!((short.host.as_str(), short.path.as_str()), ("app.example.org", "/x"));
+    }
+
+    #[test]
+    fn what_is_no_url_is_refused_in_words() {
+        for url in ["http://", "http://[::1", &format!("http://a/{}", "x".repeat(URL_BYTES_MAX))] {
+            assert!(request(&asked(url)).is_err(), "{url}");
+        }
+    }
+}
