@@ -74,6 +74,8 @@ impl Place {
         let identity = log.identity().clone();
         let predecessor = self.files.last_boot()?.filter(|boot| *boot != self.boot);
 
+        // Before anything runs that would have to end again where the disk is full.
+        self.files.write_boot(self.boot)?;
         let known = self.files.peers()?;
         let (rosters, roster) =
             watch::channel(Arc::new(Roster { peers: known.peers(), ..Roster::default() }));
@@ -102,6 +104,14 @@ impl Place {
             &self.supervisor,
         )
         .await
+        .inspect_err(|_| {
+            // A start that fails leaves the earlier process to the next one, to tell of.
+            if let Some(boot) = predecessor
+                && let Err(error) = self.files.write_boot(boot)
+            {
+                warn!(%error, "this node's earlier process is forgotten: its lease may take its whole TTL to end");
+            }
+        })
         .context("Raft could not listen (see --raft-port)")?;
 
         let holder = LeaseHolder { node: owner.node.clone(), boot: self.boot };
@@ -116,8 +126,6 @@ impl Place {
             },
             lease: settings.lease(),
         };
-        // Not before it listens: a start that fails must leave the earlier process to the next one, to tell of.
-        self.files.write_boot(self.boot)?;
         let clocks = Arc::new(MachineClocks);
         let handle =
             LeaseService::start(&config, log, transport.clone(), deliveries, clocks, &self.supervisor)?;
