@@ -2,14 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use constellation_core::ServiceId;
+use constellation_core::{ServiceId, error_chain};
 use constellation_docker::RuntimeError;
 use futures::{StreamExt, stream};
 
-use super::{
-    event::{Happening, Watcher},
-    step::error_chain,
-};
+use super::event::{Happening, Watcher};
 use crate::{
     host::Host,
     language::{BuildSource, Image, Pull},

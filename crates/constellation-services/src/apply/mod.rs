@@ -1,6 +1,7 @@
 //! Carries a plan out: images, networks and volumes first, then every service as soon as what it waits for is there.
 
 mod event;
+mod ground;
 mod images;
 mod judge;
 mod run;

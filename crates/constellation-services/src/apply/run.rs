@@ -5,8 +5,8 @@ use std::{
     sync::Mutex,
 };
 
-use constellation_core::{Clock, ServiceId};
-use constellation_docker::{ContainerId, RuntimeError};
+use constellation_core::{Clock, ServiceId, error_chain};
+use constellation_docker::RuntimeError;
 use futures::{
     StreamExt,
     stream::{self, FuturesUnordered},
@@ -18,7 +18,7 @@ use super::{
     event::{Happening, Watcher},
     images::{Fetch, fetch},
     judge::{Progress, await_condition},
-    step::{Bench, Failure, Work, error_chain},
+    step::{Bench, Failure, Work},
 };
 use crate::{
     host::Host,
@@ -151,73 +151,6 @@ impl Apply<'_> {
             self.watcher.tell(Happening::Trouble { what });
         }
         Ok(applied)
-    }
-
-    /// A network can only be made anew when nobody else is on it.
-    async fn look_at_networks(&self, actual: &Actual, plan: &Plan) -> Result<(), ApplyError> {
-        let touched = touched(plan);
-        for step in plan.networks.iter().filter(|step| step.deed == Deed::Recreate) {
-            let members = self.host.network_members(&step.name).await.map_err(ApplyError::Ground)?;
-            let others = || members.iter().filter(|id| !touched.contains(id));
-            let found = |id: &ContainerId| actual.ours.iter().find(|found| found.id == *id);
-            let strangers: Vec<&str> =
-                others().filter(|id| found(id).is_none()).map(ContainerId::short).collect();
-            let left_out: Vec<String> =
-                others().filter_map(found).map(|found| found.service.to_string()).collect();
-            let mut problems = Vec::new();
-            let mut problem = |what, advice| {
-                problems.push(Problem::new(format!("network {}", step.name), "members", what, advice));
-            };
-            if !strangers.is_empty() {
-                let what =
-                    format!("containers that this tool did not make are on it: {}", strangers.join(", "));
-                problem(what, format!("take them off (`docker network disconnect {} …`)", step.name));
-            }
-            if !left_out.is_empty() {
-                let what =
-                    format!("services that this run leaves as they are, are on it: {}", left_out.join(", "));
-                problem(what, "name them as well, or apply without naming services".to_owned());
-            }
-            if !problems.is_empty() {
-                return Err(ApplyError::Blocked(problems));
-            }
-        }
-        Ok(())
-    }
-
-    /// Networks and volumes.
-    async fn ground(&self, desired: &Desired, actual: &Actual, plan: &Plan) -> Result<(), RuntimeError> {
-        for step in &plan.networks {
-            let Some(network) = desired.networks.iter().find(|network| network.spec.name == step.name) else {
-                continue;
-            };
-            if step.deed == Deed::Recreate {
-                let on_it = |found: &&Found| found.spec.networks.contains_key(&step.name);
-                let touched = touched(plan);
-                for found in actual.ours.iter().filter(|found| touched.contains(&found.id)).filter(on_it) {
-                    match self.host.leave_network(&step.name, &found.id).await {
-                        Ok(()) | Err(RuntimeError::NotFound { .. }) => {}
-                        Err(error) => return Err(error),
-                    }
-                }
-                self.host.remove_network(&step.name).await?;
-            }
-            self.host.create_network(&network.spec).await?;
-            self.watcher.tell(Happening::Made { what: format!("network {}", step.name) });
-        }
-        for name in &plan.volumes {
-            let volume = desired
-                .services
-                .iter()
-                .flat_map(|service| &service.volumes)
-                .find(|volume| volume.name == *name);
-            let stack = volume.and_then(|volume| volume.stack.clone());
-            let labels: BTreeMap<String, String> =
-                stack.into_iter().map(|stack| (crate::render::STACK_LABEL.to_owned(), stack)).collect();
-            self.host.create_volume(name, &labels).await?;
-            self.watcher.tell(Happening::Made { what: format!("volume {name}") });
-        }
-        Ok(())
     }
 
     async fn services(
@@ -388,12 +321,6 @@ impl Apply<'_> {
         }
         ServiceResult { service: step.service.clone(), deed: step.deed, outcome, log }
     }
-}
-
-/// The containers that a plan replaces or removes.
-fn touched(plan: &Plan) -> BTreeSet<&ContainerId> {
-    let steps = plan.services.iter();
-    steps.flat_map(|step| step.current.iter().chain(&step.leftovers).chain(&step.restore)).collect()
 }
 
 fn current<'a>(actual: &'a Actual, id: &ServiceId) -> Option<&'a Found> {

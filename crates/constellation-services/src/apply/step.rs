@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use constellation_core::Clock;
+use constellation_core::{Clock, error_chain};
 use constellation_docker::{ContainerId, RuntimeError};
 
 use super::{
@@ -365,19 +365,4 @@ impl Bench<'_> {
 
 fn plain(error: impl Into<StepError>) -> Failure {
     Failure { outcome: Outcome::Failed(error_chain(&error.into())), log: Vec::new() }
-}
-
-/// An error with its causes on one line.
-pub(crate) fn error_chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let words = error.to_string();
-        if !text.contains(&words) {
-            text.push_str(": ");
-            text.push_str(&words);
-        }
-        cause = error.source();
-    }
-    text
 }

@@ -5,9 +5,9 @@
 
 mod args;
 mod commands;
+mod machine;
 mod out;
 mod progress;
-mod remote;
 mod scene;
 mod select;
 

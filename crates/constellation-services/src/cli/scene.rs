@@ -9,8 +9,8 @@ use constellation_docker::{DockerEngine, ProcessConfig, ProcessRuntime, Remote};
 
 use super::{
     CliError,
-    args::{Global, RuntimeKind},
-    remote::{self, Engine, folder_name},
+    args::Global,
+    machine::{Machine, folder_name, out_of_reach},
 };
 use crate::{
     config::Config,
@@ -30,8 +30,7 @@ pub(super) struct Scene {
     pub(super) config: Config,
     pub(super) stacks: Vec<Stack>,
     pub(super) store: Store,
-    runtime: RuntimeKind,
-    engine: Engine,
+    machine: Machine,
 }
 
 /// The definitions are wrong, or the machine lacks what they need.
@@ -66,15 +65,15 @@ impl Scene {
         let file: Option<PathBuf> = global.config.clone().or(found);
         let config = Config::load(environment, file.as_deref())?;
         let stacks = stacks(&config);
-        let engine = Engine::of(global)?;
+        let machine = Machine::of(global)?;
         // Each engine has a history of its own, and a lock.
-        let store = match (&engine, global.runtime) {
-            (Engine::There(address, _), RuntimeKind::Docker) => {
+        let store = match &machine {
+            Machine::Remote(address, _) => {
                 Store::below(&config.data_dir().join("remote").join(folder_name(&address.to_string())))
             }
-            _ => Store::below(&config.data_dir()),
+            Machine::Processes | Machine::Engine(_) => Store::below(&config.data_dir()),
         };
-        Ok(Self { config, stacks, store, runtime: global.runtime, engine })
+        Ok(Self { config, stacks, store, machine })
     }
 
     /// What should be on this node, whether or not the machine has what it needs.
@@ -103,31 +102,29 @@ impl Scene {
         }
         let (generations, mut missing) = material::look(&self.stacks, &self.config);
         let desired = self.for_runtime(render(&self.stacks, &self.config, &generations)?)?;
-        if let (RuntimeKind::Docker, Engine::There(address, _)) = (self.runtime, &self.engine) {
+        if let Machine::Remote(address, _) = &self.machine {
             // What is missing here is no matter: it would have to be there.
-            missing = remote::out_of_reach(&desired, address);
+            missing = out_of_reach(&desired, address);
         }
         Ok((desired, missing))
     }
 
     fn for_runtime(&self, desired: Desired) -> Result<Desired, Problems> {
-        match self.runtime {
-            RuntimeKind::Docker => Ok(desired),
-            RuntimeKind::Process => for_processes(desired),
+        match self.machine {
+            Machine::Processes => for_processes(desired),
+            Machine::Engine(_) | Machine::Remote(..) => Ok(desired),
         }
     }
 
     /// The machine.
     pub(super) async fn machine(&self) -> Result<Box<dyn Host>, CliError> {
-        match (&self.runtime, &self.engine) {
-            (RuntimeKind::Process, _) => {
+        match &self.machine {
+            Machine::Processes => {
                 let folder = self.config.data_dir().join("processes");
                 Ok(Box::new(ProcessRuntime::open(ProcessConfig::new(folder)).await?))
             }
-            (RuntimeKind::Docker, Engine::Here(endpoint)) => {
-                Ok(Box::new(DockerEngine::connect(endpoint.clone())?))
-            }
-            (RuntimeKind::Docker, Engine::There(address, security)) => {
+            Machine::Engine(endpoint) => Ok(Box::new(DockerEngine::connect(endpoint.clone())?)),
+            Machine::Remote(address, security) => {
                 Ok(Box::new(DockerEngine::over(Remote::open(address, security).await?)))
             }
         }

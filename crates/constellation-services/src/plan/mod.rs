@@ -112,20 +112,14 @@ pub struct PlanOptions {
 }
 
 impl Plan {
-    /// Whether nothing is to be done.
+    /// Whether nothing is to be done, and nothing is in the way.
     pub fn is_empty(&self) -> bool {
-        self.networks.is_empty()
-            && self.volumes.is_empty()
-            && self.services.is_empty()
-            && self.blockers.is_empty()
+        !self.has_steps() && self.blockers.is_empty()
     }
 
-    /// Whether nothing can be done before a person has put something in order, and nothing else is to be done.
-    pub fn only_blocked(&self) -> bool {
-        !self.blockers.is_empty()
-            && self.networks.is_empty()
-            && self.volumes.is_empty()
-            && self.services.is_empty()
+    /// Whether something is to be done, once nothing is in the way.
+    pub fn has_steps(&self) -> bool {
+        !(self.networks.is_empty() && self.volumes.is_empty() && self.services.is_empty())
     }
 
     /// How many services have this deed.

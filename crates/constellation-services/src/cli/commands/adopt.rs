@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, process::ExitCode};
 
 use serde_json::json;
 
-use super::{Ended, Out, Scene, apply::take_lock, defined_services};
+use super::{Ended, Out, Scene, defined_services};
 use crate::{
     cli::select,
     plan::{changes_text, observed},
@@ -19,7 +19,7 @@ pub(super) async fn adopt(scene: &Scene, service: &str, different: bool, out: &O
         return Err(format!("{id} does not run on this node").into());
     };
     let host = scene.machine().await?;
-    let _lock = take_lock(scene, "adopt")?;
+    let _lock = scene.store.lock("adopt")?;
     let actual = survey(host.as_ref(), &scene.store, &desired, &BTreeSet::new()).await?;
     if actual.ours.iter().any(|found| found.service == id) {
         return Err(format!("{id} is there already, and ours").into());

@@ -22,7 +22,7 @@ use crate::{
     plan::{Actual, Plan, PlanOptions},
     problem::Problem,
     render::Desired,
-    store::{DeployLock, LockError, Outcome, write_whole},
+    store::{Outcome, write_whole},
     survey::survey,
 };
 
@@ -57,17 +57,17 @@ pub(super) async fn plan(scene: &Scene, args: &PlanArgs, out: &Out) -> Ended {
         save(path, &SavedPlan { hash: plan.hash(), options, plan: plan.clone() })?;
     }
     show_plan(&plan, out)?;
-    Ok(if plan.is_empty() {
-        ExitCode::SUCCESS
-    } else if plan.only_blocked() {
-        ExitCode::FAILURE
-    } else {
+    Ok(if plan.has_steps() {
         ExitCode::from(SOMETHING_TO_DO)
+    } else if plan.blockers.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
     })
 }
 
 /// A plan in words, or as the document that stands for the whole answer.
-fn show_plan(plan: &Plan, out: &Out) -> Result<(), CliError> {
+pub(super) fn show_plan(plan: &Plan, out: &Out) -> Result<(), CliError> {
     if out.json {
         out.document(&json!({ "hash": plan.hash(), "empty": plan.is_empty(), "plan": plan }))
     } else {
@@ -118,7 +118,7 @@ pub(super) async fn apply(scene: &Scene, args: &ApplyArgs, out: &Out) -> Ended {
     };
     let (desired, missing) = scene.desired_and_missing()?;
     let host = scene.machine().await?;
-    let _lock = take_lock(scene, "apply")?;
+    let _lock = scene.store.lock("apply")?;
     let show = Show::new(*out);
     let fetch = if args.pull { Fetch::All } else { Fetch::AsDefined };
     let images = moving_images(&desired, &options, args.pull);
@@ -279,9 +279,4 @@ fn moving_images(desired: &Desired, options: &PlanOptions, all: bool) -> BTreeSe
         .filter(|service| service.image.pull == Pull::Always || (all && service.image.pull != Pull::Never))
         .map(|service| service.image.reference().to_owned())
         .collect()
-}
-
-/// Takes the lock, or says who holds it.
-pub(super) fn take_lock(scene: &Scene, command: &str) -> Result<DeployLock, LockError> {
-    scene.store.lock(command)
 }

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::{
     Ended, Out, Scene,
-    apply::{Work, nothing, summary, take_lock},
+    apply::{Work, nothing, summary},
     defined_services,
 };
 use crate::{
@@ -28,7 +28,7 @@ const GRACE_DEFAULT: Duration = Duration::from_secs(10);
 pub(super) async fn down(scene: &Scene, selection: &Selection, volumes: bool, yes: bool, out: &Out) -> Ended {
     let desired = scene.defined()?;
     let host = scene.machine().await?;
-    let _lock = take_lock(scene, "down")?;
+    let _lock = scene.store.lock("down")?;
     let actual = survey(host.as_ref(), &scene.store, &desired, &BTreeSet::new()).await?;
     let stacks: BTreeSet<&String> = desired.stacks.iter().collect();
     let there = actual.ours.iter().map(|found| found.service.clone());
@@ -46,9 +46,10 @@ pub(super) async fn down(scene: &Scene, selection: &Selection, volumes: bool, ye
     plan.networks.clear();
     plan.volumes.clear();
     plan.blockers.clear();
-    let (doomed, kept) = match volumes && host.has_networks() {
-        true => doomed(&actual, &chosen, &host.volumes().await?),
-        false => Doomed::default(),
+    let doomed = if volumes && host.has_networks() {
+        Doomed::of(&actual, &chosen, &host.volumes().await?)
+    } else {
+        Doomed::default()
     };
     if plan.services.is_empty() {
         if !out.json {
@@ -58,13 +59,13 @@ pub(super) async fn down(scene: &Scene, selection: &Selection, volumes: bool, ye
     }
     if !out.json {
         out.text(&plan.to_text(out.paint))?;
-        for volume in &doomed {
+        for volume in &doomed.goes {
             out.line(&format!(
                 "{} volume {volume}, with everything in it",
                 out.paint.colour("31", "- remove  ")
             ))?;
         }
-        for (volume, why) in &kept {
+        for (volume, why) in &doomed.stays {
             out.line(&format!("  keep     volume {volume}: {why}"))?;
         }
     }
@@ -76,7 +77,7 @@ pub(super) async fn down(scene: &Scene, selection: &Selection, volumes: bool, ye
     let work = Work { scene, host: host.as_ref(), command: "down", parallel: 8 };
     let applied = work.run(&desired, &actual, &plan, &show).await?;
     if applied.is_ok() {
-        for volume in &doomed {
+        for volume in &doomed.goes {
             host.remove_volume(volume).await?;
         }
         let rest: BTreeSet<&String> = actual
@@ -100,45 +101,54 @@ pub(super) async fn down(scene: &Scene, selection: &Selection, volumes: bool, ye
     summary(&applied, out)
 }
 
-/// Volumes that go, and those that stay with the reason why.
-type Doomed = (BTreeSet<String>, BTreeMap<String, &'static str>);
+/// The volumes of the services that go.
+#[derive(Default)]
+struct Doomed {
+    /// Those that go with them: what their stacks own, and nobody who stays has mounted.
+    goes: BTreeSet<String>,
+    /// Those that stay, and why.
+    stays: BTreeMap<String, &'static str>,
+}
 
-/// Which volumes of the services that go may go with them: what their stacks own, and nobody who stays has mounted.
-fn doomed(
-    actual: &Actual,
-    chosen: &BTreeSet<ServiceId>,
-    labels: &BTreeMap<String, BTreeMap<String, String>>,
-) -> Doomed {
-    let mounted = |going: bool| {
-        let those = actual.ours.iter().filter(move |found| chosen.contains(&found.service) == going);
-        those.flat_map(|found| &found.spec.mounts).filter_map(|mount| match &mount.kind {
-            MountKind::Volume { name } => Some(name),
-            _ => None,
-        })
-    };
-    let staying: BTreeSet<&String> = mounted(false).collect();
-    let stacks: BTreeSet<&str> = chosen.iter().filter_map(ServiceId::stack).collect();
-    let owned = |name: &String| {
-        let stack = labels.get(name).and_then(|labels| labels.get(STACK_LABEL));
-        stack.is_some_and(|stack| stacks.contains(stack.as_str()))
-    };
-    let mut doomed = Doomed::default();
-    for name in mounted(true) {
-        if staying.contains(name) {
-            doomed.1.insert(name.clone(), "a service that stays has it, too");
-        } else if owned(name) {
-            doomed.0.insert(name.clone());
-        } else {
-            doomed.1.insert(name.clone(), "no stack that goes owns it (`docker volume rm` if it is meant)");
+impl Doomed {
+    fn of(
+        actual: &Actual,
+        chosen: &BTreeSet<ServiceId>,
+        labels: &BTreeMap<String, BTreeMap<String, String>>,
+    ) -> Self {
+        let mounted = |going: bool| {
+            let those = actual.ours.iter().filter(move |found| chosen.contains(&found.service) == going);
+            those.flat_map(|found| &found.spec.mounts).filter_map(|mount| match &mount.kind {
+                MountKind::Volume { name } => Some(name),
+                _ => None,
+            })
+        };
+        let staying: BTreeSet<&String> = mounted(false).collect();
+        let stacks: BTreeSet<&str> = chosen.iter().filter_map(ServiceId::stack).collect();
+        let owned = |name: &String| {
+            let stack = labels.get(name).and_then(|labels| labels.get(STACK_LABEL));
+            stack.is_some_and(|stack| stacks.contains(stack.as_str()))
+        };
+        let mut doomed = Self::default();
+        for name in mounted(true) {
+            if staying.contains(name) {
+                doomed.stays.insert(name.clone(), "a service that stays has it, too");
+            } else if owned(name) {
+                doomed.goes.insert(name.clone());
+            } else {
+                doomed
+                    .stays
+                    .insert(name.clone(), "no stack that goes owns it (`docker volume rm` if it is meant)");
+            }
         }
+        doomed
     }
-    doomed
 }
 
 pub(super) async fn restart(scene: &Scene, selection: &Selection, out: &Out) -> Ended {
     let desired = scene.defined()?;
     let host = scene.machine().await?;
-    let _lock = take_lock(scene, "restart")?;
+    let _lock = scene.store.lock("restart")?;
     let actual = survey(host.as_ref(), &scene.store, &desired, &BTreeSet::new()).await?;
     let there: BTreeSet<ServiceId> = actual.ours.iter().map(|found| found.service.clone()).collect();
     let Some(chosen) = select::select(selection, &there)? else {

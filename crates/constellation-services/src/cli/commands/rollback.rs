@@ -9,7 +9,7 @@ use constellation_core::ServiceId;
 
 use super::{
     CliError, Ended, Out, Scene,
-    apply::{Work, nothing, summary, take_lock},
+    apply::{Work, nothing, show_plan, summary},
 };
 use crate::{
     cli::{args::RollbackArgs, progress::Show},
@@ -21,7 +21,7 @@ use crate::{
 
 pub(super) async fn rollback(scene: &Scene, args: &RollbackArgs, out: &Out) -> Ended {
     let host = scene.machine().await?;
-    let _lock = take_lock(scene, "rollback")?;
+    let _lock = scene.store.lock("rollback")?;
     let runs = scene.store.runs(usize::MAX)?;
     let undone = undone(&runs, args.to_before)?;
     let touched: BTreeSet<ServiceId> = undone.iter().flat_map(|run| run.touched()).cloned().collect();
@@ -36,7 +36,7 @@ pub(super) async fn rollback(scene: &Scene, args: &RollbackArgs, out: &Out) -> E
     if !out.json {
         let numbers: Vec<String> = undone.iter().map(|run| run.number.to_string()).collect();
         out.line(&format!("Back to what ran before run {}:", numbers.last().map_or("", String::as_str)))?;
-        out.text(&plan.to_text(out.paint))?;
+        show_plan(&plan, out)?;
     }
     if plan.is_empty() {
         if !out.json {
@@ -48,6 +48,9 @@ pub(super) async fn rollback(scene: &Scene, args: &RollbackArgs, out: &Out) -> E
         return nothing(out);
     }
     if !plan.blockers.is_empty() {
+        if out.json {
+            show_plan(&plan, out)?;
+        }
         return Ok(ExitCode::FAILURE);
     }
     if !args.yes && !out.confirm("Do this?")? {

@@ -1,28 +1,38 @@
-//! The engine that a command works on, here or on another machine, and what a machine that is not this one cannot be given.
+//! What a command works on: this machine, its engine, or that of another one; and what another one cannot be given.
 
 use std::path::PathBuf;
 
 use constellation_docker::{DockerEndpoint, RemoteAddress, TcpSecurity, TlsFiles};
 
-use super::{CliError, args::Global};
+use super::{
+    CliError,
+    args::{Global, RuntimeKind},
+};
 use crate::{problem::Problem, render::Desired};
 
-/// Where the engine is.
+/// What runs the services.
 #[derive(Clone, Debug)]
-pub(super) enum Engine {
-    Here(DockerEndpoint),
-    There(RemoteAddress, TcpSecurity),
+pub(super) enum Machine {
+    /// This machine, without an engine.
+    Processes,
+    /// The engine of this machine.
+    Engine(DockerEndpoint),
+    /// That of another one.
+    Remote(RemoteAddress, TcpSecurity),
 }
 
-impl Engine {
+impl Machine {
     pub(super) fn of(global: &Global) -> Result<Self, CliError> {
+        if global.runtime == RuntimeKind::Process {
+            return Ok(Self::Processes);
+        }
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let Some(said) = global.host.clone().or_else(|| variable("DOCKER_HOST")) else {
-            return Ok(Self::Here(DockerEndpoint::default()));
+            return Ok(Self::Engine(DockerEndpoint::default()));
         };
         let is_remote = ["ssh://", "tcp://", "https://"].iter().any(|scheme| said.starts_with(scheme));
         if !is_remote {
-            return Ok(Self::Here(said.parse::<DockerEndpoint>()?));
+            return Ok(Self::Engine(said.parse::<DockerEndpoint>()?));
         }
         let security = if global.insecure_tcp {
             TcpSecurity::Insecure
@@ -36,7 +46,7 @@ impl Engine {
                 key: global.tls_key.clone().unwrap_or(usual.key),
             })
         };
-        Ok(Self::There(said.parse()?, security))
+        Ok(Self::Remote(said.parse()?, security))
     }
 }
 
