@@ -16,7 +16,9 @@ use constellation_proxy::GatewayHandle;
 use constellation_tailscale::PeerSource;
 use constellation_traefik::{
     LastKnownGoodStatus, TraefikHandle,
+    explain::{Explained, explain},
     hold_back::{Held, HeldReason},
+    rules::Request,
 };
 use tokio::sync::watch;
 
@@ -179,8 +181,9 @@ impl Agent for LocalStatus {
         Arc::clone(&self.desk) as Arc<dyn Cluster>
     }
 
-    fn document(&self) -> Option<Arc<constellation_traefik::DynamicConfig>> {
-        self.traefik.subscribe().borrow().document.clone()
+    fn explain(&self, request: &Request) -> Option<Explained> {
+        let document = self.traefik.subscribe().borrow().document.clone()?;
+        Some(explain(&document, &self.view(), request))
     }
 
     fn dns(&self) -> Option<DnsHandle> {

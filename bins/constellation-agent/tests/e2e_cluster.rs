@@ -307,4 +307,11 @@ fn why_a_request_goes_where_it_goes_is_told_on_any_node() {
                 && row["why"].as_str().unwrap().contains("not healthy")
         })
     });
+
+    nodes[0].ask(&["process", "stop", "whoami"]);
+    nodes[0].wait("both are out, each with its reason", |_| {
+        let answer = explained("http://whoami.example.test/");
+        let out = rows(&answer).iter().filter(|row| row["server"].is_null()).count();
+        out == 2 && answer["outcome"].as_str().unwrap().contains("503")
+    });
 }

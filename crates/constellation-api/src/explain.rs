@@ -1,6 +1,6 @@
 //! Why a request goes where it goes: which router wins, and which instances are behind it or not, and why.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::sync::Arc;
 
 use axum::{
     Json, Router,
@@ -10,13 +10,10 @@ use axum::{
 };
 use constellation_core::{Health, InstanceId, NodeName, ServiceId};
 use constellation_rules::Request;
-use constellation_traefik::explain::explain;
+use constellation_traefik::explain::Explained;
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    model::{MemberRow, ServiceRow},
-    server::{Agent, Refusal},
-};
+use crate::server::{Agent, Refusal};
 
 /// The longest URL that is asked about, in bytes.
 const URL_BYTES_MAX: usize = 8192;
@@ -75,7 +72,7 @@ pub struct Explanation {
     pub routers: Vec<RouterRow>,
     /// The instances, those that get requests first.
     pub backends: Vec<BackendRow>,
-    /// Servers that no instance in sight belongs to: they are held back, or a service of another provider has them.
+    /// Servers that no known instance has: of a run or a container that is gone, and kept for now.
     pub others: Vec<String>,
     /// What comes of the request, in a sentence.
     pub outcome: String,
@@ -90,13 +87,12 @@ async fn answer(
     Query(question): Query<Question>,
 ) -> Result<Json<Explanation>, Refusal> {
     let request = request(&question).map_err(|why| Refusal::new(StatusCode::BAD_REQUEST, why))?;
-    let Some(document) = agent.document() else {
+    let Some(explained) = agent.explain(&request) else {
         let why =
             "the agent has no routes yet: it has just started, and tells its Traefik to keep what it has";
         return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, why));
     };
-    let explained = explain(&document, &request);
-    Ok(Json(explanation(&explained, &agent.services(), &agent.members())))
+    Ok(Json(explanation(&explained)))
 }
 
 fn request(question: &Question) -> Result<Request, String> {
@@ -118,11 +114,7 @@ fn request(question: &Question) -> Result<Request, String> {
     })
 }
 
-fn explanation(
-    explained: &constellation_traefik::explain::Explained,
-    services: &[ServiceRow],
-    members: &[MemberRow],
-) -> Explanation {
+fn explanation(explained: &Explained) -> Explanation {
     let routers: Vec<RouterRow> = explained
         .routers
         .iter()
@@ -135,37 +127,21 @@ fn explanation(
             service: router.service.to_string(),
         })
         .collect();
-    let address =
-        |url: &str| url.split_once("://").and_then(|(_, rest)| rest.trim_end_matches('/').parse().ok());
-    let servers: Vec<(String, Option<SocketAddr>)> =
-        explained.servers.iter().map(|url| (url.to_string(), address(url))).collect();
-    let server_of = |row: &ServiceRow| {
-        let at =
-            |endpoint: &String| endpoint.rsplit_once('@').and_then(|(_, at)| at.parse::<SocketAddr>().ok());
-        let own: Vec<SocketAddr> = row.endpoints.iter().filter_map(at).collect();
-        servers.iter().find(|(_, address)| address.is_some_and(|address| own.contains(&address)))
-    };
-    let meant: Vec<&ServiceId> =
-        services.iter().filter(|row| server_of(row).is_some()).map(|row| &row.service).collect();
-    let mut backends: Vec<BackendRow> = services
+    let backends: Vec<BackendRow> = explained
+        .backends
         .iter()
-        .filter(|row| meant.contains(&&row.service))
-        .map(|row| {
-            let server = server_of(row).map(|(url, _)| url.clone());
-            let node = members.iter().find(|member| member.node == row.node);
-            BackendRow {
-                service: row.service.clone(),
-                node: row.node.clone(),
-                instance: row.instance.clone(),
-                health: row.health,
-                why: why(row, node, server.is_some()),
-                server,
-            }
+        .map(|backend| BackendRow {
+            service: backend.service.clone(),
+            node: backend.node.clone(),
+            instance: backend.instance.clone(),
+            health: backend.health,
+            server: backend.server.as_ref().map(ToString::to_string),
+            why: backend.standing.to_string(),
         })
         .collect();
-    backends.sort_by_key(|row| row.server.is_none());
+    let servers: Vec<String> = explained.servers.iter().map(ToString::to_string).collect();
     let known = |url: &String| backends.iter().any(|row| row.server.as_ref() == Some(url));
-    let others: Vec<String> = servers.iter().map(|(url, _)| url.clone()).filter(|url| !known(url)).collect();
+    let others = servers.iter().filter(|url| !known(url)).cloned().collect();
     let outcome = match (routers.first(), &explained.elsewhere) {
         (None, _) => "no router takes it: Traefik answers 404".to_owned(),
         (Some(router), Some(service)) => {
@@ -174,29 +150,13 @@ fn explanation(
         (Some(router), None) if servers.is_empty() => {
             format!("`{}` takes it, and its service has no server now: Traefik answers 503", router.name)
         }
-        (Some(router), None) => format!("`{}` takes it and leads to {} servers", router.name, servers.len()),
+        (Some(router), None) => {
+            let count = servers.len();
+            let plural = if count == 1 { "" } else { "s" };
+            format!("`{}` takes it and leads to {count} server{plural}", router.name)
+        }
     };
     Explanation { routers, backends, others, outcome }
-}
-
-/// Why an instance gets requests, or none.
-fn why(row: &ServiceRow, node: Option<&MemberRow>, served: bool) -> String {
-    let state = node.map_or("unknown", |node| node.state.as_str());
-    let cordoned = node.is_some_and(|node| node.cordoned);
-    let reason = match (served, state) {
-        (true, "lost") => "its node is out of sight, and removing it is held back",
-        (true, _) if cordoned => "its node is cordoned, and no other node has it",
-        (true, "leaving") => "its node is leaving, and no other node has it",
-        (true, _) => "it is well, and so is its node",
-        (false, "lost") => "its node is out of sight",
-        (false, "leaving") => "its node is leaving",
-        (false, _) if cordoned => "its node is cordoned, and other nodes have it",
-        (false, _) if !row.routed => "its container takes no part in routing",
-        (false, _) if !row.health.is_routable() => "it is not healthy",
-        (false, _) if row.endpoints.is_empty() => "no other node could reach it: it has no endpoint",
-        (false, _) => "this router does not lead to it, or the document is a moment behind",
-    };
-    reason.to_owned()
 }
 
 #[cfg(test)]

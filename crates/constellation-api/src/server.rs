@@ -48,8 +48,12 @@ pub trait Agent: Send + Sync + 'static {
     fn processes(&self) -> Option<Arc<dyn ContainerRuntime>>;
     /// Its part in the cluster's leases; there is one also on a node that is no member, which then says so.
     fn cluster(&self) -> Arc<dyn Cluster>;
-    /// What Traefik is told now; `None` where nothing is known yet.
-    fn document(&self) -> Option<Arc<constellation_traefik::DynamicConfig>> {
+    /// What becomes of a request by what Traefik is told now; `None` where nothing is known yet.
+    fn explain(
+        &self,
+        request: &constellation_rules::Request,
+    ) -> Option<constellation_traefik::explain::Explained> {
+        let _ = request;
         None
     }
     /// What looks after the zone; `None` on an agent that looks after none.

@@ -1,10 +1,15 @@
 //! Which router takes a request, and where it leads: for people who wonder.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fmt};
 
+use constellation_core::{ClusterView, Health, InstanceId, NodeName, ServiceId};
 use constellation_rules::{Request, parse_generated};
 
-use crate::document::{DynamicConfig, Name, Router, Service};
+use crate::{
+    document::{DynamicConfig, Name, Router, Service},
+    names,
+    render::{self, Candidate},
+};
 
 /// How deep services may refer to each other; what is generated goes three deep.
 const DEPTH_MAX: usize = 8;
@@ -19,10 +24,72 @@ pub struct Explained {
     pub servers: Vec<Name>,
     /// The service of another provider that it leads to, if it does.
     pub elsewhere: Option<Name>,
+    /// Every instance of the service behind the first, also of nodes that are out of sight; those that get requests first.
+    pub backends: Vec<Backend>,
 }
 
-/// Asks a document. Of two routers with the same priority the first by name is told first.
-pub fn explain(document: &DynamicConfig, request: &Request) -> Explained {
+/// An instance of the service that a request is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Backend {
+    /// The service.
+    pub service: ServiceId,
+    /// Where it runs.
+    pub node: NodeName,
+    /// Which instance.
+    pub instance: InstanceId,
+    /// What is known of it, or was when its node was last heard of.
+    pub health: Health,
+    /// Its URL in the document; `None` where it gets no request.
+    pub server: Option<Name>,
+    /// Why it gets requests, or none.
+    pub standing: Standing,
+}
+
+/// Why an instance gets requests, or none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It is in: it is well, and so is its node.
+    Well,
+    /// It is in although its node is cordoned: no other has the service.
+    OnlyCordoned,
+    /// It is in although its node is leaving: no other has the service.
+    OnlyLeaving,
+    /// It is in although it should be out: removing it is held back, or is a moment away.
+    Kept,
+    /// It is out: its node is not in sight.
+    NodeLost,
+    /// It is out: it is not healthy.
+    Unhealthy,
+    /// It is out: it has no address for this port that other nodes reach.
+    Unreachable,
+    /// It is out: its node is cordoned, and others have the service.
+    Cordoned,
+    /// It is out: its node is leaving, and others have the service.
+    Leaving,
+    /// It is out: the router asks for another node, or the document is a moment behind.
+    NotMeant,
+}
+
+impl fmt::Display for Standing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Well => "it is well, and so is its node",
+            Self::OnlyCordoned => "its node is cordoned, and no other node has it",
+            Self::OnlyLeaving => "its node is leaving, and no other node has it",
+            Self::Kept => "it should be out; removing it is held back, or is a moment away",
+            Self::NodeLost => "its node is out of sight",
+            Self::Unhealthy => "it is not healthy",
+            Self::Unreachable => "its port has no address that other nodes reach",
+            Self::Cordoned => "its node is cordoned, and other nodes have it",
+            Self::Leaving => "its node is leaving, and other nodes have it",
+            Self::NotMeant => "this router does not lead to it, or the document is a moment behind",
+        })
+    }
+}
+
+/// Asks a document, and the view for the instances behind it. Of two routers with the same priority the first by name is told
+/// first. Every router counts whatever its entry points are: which of them a request comes in by is not asked.
+pub fn explain(document: &DynamicConfig, view: &ClusterView, request: &Request) -> Explained {
     let takes = |router: &Router| parse_generated(&router.rule).is_ok_and(|rule| rule.matches(request));
     let routers = document.http.routers.iter().filter(|(_, router)| takes(router));
     let mut routers: Vec<(Name, Router)> =
@@ -33,10 +100,51 @@ pub fn explain(document: &DynamicConfig, request: &Request) -> Explained {
         let mut servers = BTreeSet::new();
         let mut elsewhere = None;
         walk(document, &winner.service, DEPTH_MAX, &mut servers, &mut elsewhere);
+        explained.backends = backends(view, names::base(&winner.service), &servers);
         explained.servers = servers.into_iter().collect();
         explained.elsewhere = elsewhere;
     }
     explained
+}
+
+fn backends(view: &ClusterView, balancer: &str, servers: &BTreeSet<Name>) -> Vec<Backend> {
+    let Some((service, name, spec)) = render::owner(view, balancer) else { return Vec::new() };
+    let mut backends: Vec<Backend> = service
+        .candidates
+        .iter()
+        .map(|candidate| {
+            let (address, own) = service.address(candidate, name, spec);
+            let url = address.map(|address| format!("{}://{address}", own.scheme.as_str()));
+            let server = url.as_deref().and_then(|url| servers.get(url)).cloned();
+            Backend {
+                service: service.id.clone(),
+                node: candidate.node.name.clone(),
+                instance: candidate.instance.id.clone(),
+                health: candidate.instance.health,
+                standing: standing(candidate, url.is_some(), server.is_some()),
+                server,
+            }
+        })
+        .collect();
+    // Stable: in the order of their nodes otherwise.
+    backends.sort_by_key(|backend| backend.server.is_none());
+    backends
+}
+
+fn standing(candidate: &Candidate<'_>, reachable: bool, served: bool) -> Standing {
+    let facts = &candidate.node.facts;
+    match served {
+        true if !candidate.routable => Standing::Kept,
+        true if facts.leaving => Standing::OnlyLeaving,
+        true if facts.cordoned => Standing::OnlyCordoned,
+        true => Standing::Well,
+        false if !candidate.live => Standing::NodeLost,
+        false if !candidate.routable => Standing::Unhealthy,
+        false if !reachable => Standing::Unreachable,
+        false if facts.leaving => Standing::Leaving,
+        false if facts.cordoned => Standing::Cordoned,
+        false => Standing::NotMeant,
+    }
 }
 
 fn walk(
@@ -98,7 +206,7 @@ mod tests {
             method: "GET".to_owned(),
             ..Request::default()
         };
-        explain(&document(), &request)
+        explain(&document(), &ClusterView::empty("n1".parse().unwrap()), &request)
     }
 
     #[test]

@@ -38,3 +38,8 @@ pub(crate) fn family(router: &str) -> &str {
 pub(crate) fn other_half(family: &str) -> String {
     [family, UNSAFE].concat()
 }
+
+/// The load balancer that a service of the document was made from: its own name, where labels name it.
+pub(crate) fn base(service: &str) -> &str {
+    service.split_once(AT).map_or(service, |(base, _)| base)
+}

@@ -175,7 +175,8 @@ fn why(answer: &Explanation) -> String {
         let _ = writeln!(text, "\n{table}");
     }
     for server in &answer.others {
-        let _ = writeln!(text, "in    {server}: of an instance that is not in sight now; it is kept for now");
+        let _ =
+            writeln!(text, "in    {server}: no instance that is known has this address; it is kept for now");
     }
     text.trim_end().to_owned()
 }

@@ -10,11 +10,11 @@ use constellation_core::{
 
 /// An instance that takes part in routing, or did when its node was last heard of.
 #[derive(Clone, Copy)]
-pub(super) struct Candidate<'a> {
-    pub(super) node: &'a NodeView,
-    pub(super) instance: &'a Instance,
-    pub(super) live: bool,
-    pub(super) routable: bool,
+pub(crate) struct Candidate<'a> {
+    pub(crate) node: &'a NodeView,
+    pub(crate) instance: &'a Instance,
+    pub(crate) live: bool,
+    pub(crate) routable: bool,
 }
 
 impl<'a> Candidate<'a> {
@@ -26,10 +26,10 @@ impl<'a> Candidate<'a> {
 }
 
 /// A service with the routes that count and all of its instances, by node and id.
-pub(super) struct Gathered<'a> {
-    pub(super) id: &'a ServiceId,
+pub(crate) struct Gathered<'a> {
+    pub(crate) id: &'a ServiceId,
     pub(super) routes: &'a Arc<RouteSet>,
-    pub(super) candidates: Vec<Candidate<'a>>,
+    pub(crate) candidates: Vec<Candidate<'a>>,
     /// The instance whose routes count.
     routes_from: &'a Instance,
     /// Services with a live instance before those without, then the older: the order in which they claim names.
@@ -47,7 +47,7 @@ impl<'a> Gathered<'a> {
 
     /// Where an instance serves what the service calls `name`, and what it says of it. While a service is being replaced
     /// its instances may differ in the port, so each is reached at its own.
-    pub(super) fn address(
+    pub(crate) fn address(
         &self,
         candidate: &Candidate<'a>,
         name: &RouteName,
@@ -74,6 +74,17 @@ pub(super) fn gather(view: &ClusterView) -> Vec<Gathered<'_>> {
         by_service.into_iter().filter_map(|(id, candidates)| Gathered::new(id, candidates)).collect();
     services.sort_unstable_by_key(|service| (service.rank, service.id));
     services
+}
+
+/// The service that a load balancer of this name is of, with its definition: the first that claims it, as in a rendering.
+pub(crate) fn owner<'a>(
+    view: &'a ClusterView,
+    balancer: &str,
+) -> Option<(Gathered<'a>, &'a RouteName, &'a HttpService)> {
+    gather(view).into_iter().find_map(|service| {
+        let (name, spec) = service.routes.services.iter().find(|(name, _)| name.as_str() == balancer)?;
+        Some((service, name, spec))
+    })
 }
 
 /// The routes of the newest instance that may be sent traffic; where there is none, of the newest that is alive; where

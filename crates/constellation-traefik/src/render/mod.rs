@@ -24,6 +24,7 @@ mod routers;
 
 use constellation_core::{ClusterView, RouteName, ServiceId, route::HttpService};
 
+pub(crate) use self::gather::{Candidate, owner};
 use self::{
     balance::{Lead, Made, Target, balance},
     claims::Claims,

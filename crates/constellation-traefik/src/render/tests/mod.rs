@@ -1,5 +1,6 @@
 //! Views by hand, and what they render to.
 
+mod explained;
 mod golden;
 mod properties;
 mod rules;
