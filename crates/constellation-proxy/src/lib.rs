@@ -4,11 +4,15 @@
 //! [`Gateway`] listens on a port of the mesh address and forwards TCP to the container. [`PortBook`] chooses the
 //! ports: stable per service and port, so that a restarted container or agent comes back where it was.
 //!
-//! Nothing here knows what a route is or who asks: the agent says what is wanted and is told where it listens. The
-//! HTTP failover proxy is to join this crate later.
+//! [`http`] is the failover proxy: it gives each request to the best backend of its table, and to the next when that one
+//! fails it.
+//!
+//! Nothing here knows of Traefik, of views of a cluster or of who asks: the agent says what is wanted and is told where it
+//! listens.
 
 mod forward;
 mod gateway;
+pub mod http;
 mod ports;
 
 pub use self::{

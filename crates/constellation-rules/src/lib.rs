@@ -5,6 +5,7 @@
 //! and a reason before it travels to any other node. The printed form is canonical, so that two spellings of one rule
 //! are seen to be one.
 
+mod compiled;
 mod error;
 mod expression;
 mod lexer;
@@ -15,6 +16,7 @@ mod request;
 use std::{fmt, str::FromStr};
 
 pub use self::{
+    compiled::{CompiledRule, Range, Subject},
     error::{RuleError, RuleFault},
     matcher::{Matcher, MatcherKind},
     request::Request,

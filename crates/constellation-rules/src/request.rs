@@ -2,9 +2,7 @@
 
 use std::net::IpAddr;
 
-use regex::Regex;
-
-use super::{Matcher, MatcherKind, Rule};
+use super::{CompiledRule, Rule, Subject};
 
 /// A request, as far as rules look at it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,74 +22,39 @@ pub struct Request {
 }
 
 impl Rule {
-    /// Whether the rule takes a request. An expression that cannot be compiled here takes none, and neither does a rule on
-    /// the client's address where that is not known.
-    ///
-    /// Expressions are compiled anew for each call: this is for people who ask, and not for a proxy's every request.
+    /// Whether the rule takes a request: for people who ask. It is made ready for each call anew; whoever asks often keeps a
+    /// [`CompiledRule`].
     pub fn matches(&self, request: &Request) -> bool {
-        match self {
-            Self::Matcher(matcher) => matcher.matches(request),
-            Self::Not(inner) => !inner.matches(request),
-            Self::And(all) => all.iter().all(|rule| rule.matches(request)),
-            Self::Or(any) => any.iter().any(|rule| rule.matches(request)),
-        }
-    }
-}
-
-impl Matcher {
-    fn matches(&self, request: &Request) -> bool {
-        let first = self.arguments.first().map_or("", String::as_str);
-        let second = self.arguments.get(1).map(String::as_str);
-        let like = |expression: &str, text: &str| Regex::new(expression).is_ok_and(|it| it.is_match(text));
-        let mut headers = request
-            .headers
-            .iter()
-            .filter(|(name, _)| name.eq_ignore_ascii_case(first))
-            .map(|(_, value)| value.as_str());
-        let mut query =
-            request.query.iter().filter(|(name, _)| name == first).map(|(_, value)| value.as_str());
+        // Names of hosts are compared in lower case.
         let host = request.host.to_ascii_lowercase();
-        match self.kind {
-            MatcherKind::ClientIp => request.client.is_some_and(|client| within(client, first)),
-            // A dot at the end of either is no difference.
-            MatcherKind::Host => {
-                host.strip_suffix('.').unwrap_or(&host) == first.strip_suffix('.').unwrap_or(first)
-            }
-            MatcherKind::HostRegexp => like(first, &host),
-            MatcherKind::Header => headers.any(|value| Some(value) == second),
-            MatcherKind::HeaderRegexp => headers.any(|value| second.is_some_and(|it| like(it, value))),
-            MatcherKind::Method => request.method == first,
-            MatcherKind::Path => request.path == first,
-            MatcherKind::PathPrefix => request.path.starts_with(first),
-            MatcherKind::PathRegexp => like(first, &request.path),
-            // With a name alone the parameter must be there, and empty.
-            MatcherKind::Query => query.any(|value| value == second.unwrap_or_default()),
-            MatcherKind::QueryRegexp => query.any(|value| match second {
-                Some(expression) => like(expression, value),
-                None => value.is_empty(),
-            }),
-        }
+        let host = host.strip_suffix('.').unwrap_or(&host).to_owned();
+        CompiledRule::new(self).matches(&Request { host, ..request.clone() })
     }
 }
 
-/// Whether an address is in a range such as `192.0.2.0/24`, or is the one address that it is.
-fn within(address: IpAddr, range: &str) -> bool {
-    let (network, length) = match range.split_once('/') {
-        Some((network, length)) => (network, length.parse::<u32>().ok()),
-        None => (range, None),
-    };
-    let Ok(network) = network.parse::<IpAddr>() else { return false };
-    let shift = |bits: u32| bits - length.unwrap_or(bits).min(bits);
-    match (address.to_canonical(), network.to_canonical()) {
-        (IpAddr::V4(address), IpAddr::V4(network)) => {
-            let shift = shift(u32::BITS);
-            u32::from(address).checked_shr(shift) == u32::from(network).checked_shr(shift)
-        }
-        (IpAddr::V6(address), IpAddr::V6(network)) => {
-            let shift = shift(u128::BITS);
-            u128::from(address).checked_shr(shift) == u128::from(network).checked_shr(shift)
-        }
-        _ => false,
+impl Subject for Request {
+    fn method(&self) -> &str {
+        &self.method
+    }
+
+    fn host(&self) -> &str {
+        &self.host
+    }
+
+    fn path(&self) -> &str {
+        &self.path
+    }
+
+    fn client(&self) -> Option<IpAddr> {
+        self.client
+    }
+
+    fn any_header(&self, name: &str, suits: &mut dyn FnMut(&str) -> bool) -> bool {
+        self.headers.iter().any(|(known, value)| known.eq_ignore_ascii_case(name) && suits(value))
+    }
+
+    fn any_query(&self, name: &str, suits: &mut dyn FnMut(&str) -> bool) -> bool {
+        self.query.iter().any(|(known, value)| known == name && suits(value))
     }
 }
 

@@ -1,0 +1,352 @@
+//! Connections to backends, and answers on their way.
+//!
+//! Over HTTP/1.1 a connection is no task of its own: whoever waits for its answer moves it along, and then whoever passes the
+//! answer on. So a request costs no hand-over between tasks, and an idle connection costs nothing.
+
+use std::{
+    cell::RefCell,
+    collections::{HashMap, HashSet},
+    future::poll_fn,
+    net::SocketAddr,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use constellation_core::Moment;
+use hyper::{
+    Request, Response,
+    body::{Body, Frame, Incoming, SizeHint},
+    client::conn::{http1, http2},
+};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::TcpStream;
+
+use super::{body::RequestBody, live::OnTheWay, repeat::Sent, worker::LocalExecutor};
+
+/// Streams of HTTP/2 that lie idle this long have their connection asked whether it still lives.
+const PING_EVERY: Duration = Duration::from_secs(20);
+/// What is accepted of a backend before its head is a fault, in bytes.
+const HEAD_BYTES_MAX: usize = 128 * 1024;
+
+/// Why there is no answer.
+pub(super) struct Unanswered {
+    /// What the backend may have seen of the request.
+    pub(super) sent: Sent,
+    /// Whether it is a matter of time.
+    pub(super) timeout: bool,
+    pub(super) why: String,
+    /// The request, where it never left and can be taken as it is.
+    pub(super) request: Option<Box<Request<RequestBody>>>,
+}
+
+impl Unanswered {
+    fn unsent(why: &dyn std::error::Error, timeout: bool, request: Request<RequestBody>) -> Self {
+        let (sent, request) = (Sent::Nothing, Some(Box::new(request)));
+        Self { sent, timeout, why: constellation_core::error_chain(why), request }
+    }
+
+    fn unconnected(error: &std::io::Error, request: Request<RequestBody>) -> Self {
+        Self::unsent(error, error.kind() == std::io::ErrorKind::TimedOut, request)
+    }
+
+    fn broken(error: &hyper::Error) -> Self {
+        let why = constellation_core::error_chain(error);
+        Self { sent: Sent::Perhaps, timeout: false, why, request: None }
+    }
+}
+
+type Connection = Pin<Box<http1::Connection<TokioIo<TcpStream>, RequestBody>>>;
+
+/// A connection over HTTP/1.1.
+pub(super) struct H1 {
+    sender: http1::SendRequest<RequestBody>,
+    /// `None` once it has ended.
+    connection: Option<Connection>,
+    since: Moment,
+}
+
+impl H1 {
+    async fn open(stream: TcpStream, since: Moment) -> Result<Self, hyper::Error> {
+        let (sender, connection) =
+            http1::Builder::new().max_buf_size(HEAD_BYTES_MAX).handshake(TokioIo::new(stream)).await?;
+        Ok(Self { sender, connection: Some(Box::pin(connection)), since })
+    }
+
+    /// Moves it along.
+    fn drive(&mut self, cx: &mut Context<'_>) {
+        if let Some(connection) = &mut self.connection
+            && connection.as_mut().poll(cx).is_ready()
+        {
+            self.connection = None;
+        }
+    }
+
+    /// Whether it can take a request now.
+    fn is_ready(&mut self, cx: &mut Context<'_>) -> bool {
+        self.drive(cx);
+        self.connection.is_some() && matches!(self.sender.poll_ready(cx), Poll::Ready(Ok(())))
+    }
+
+    async fn ask(&mut self, request: Request<RequestBody>) -> Result<Response<Incoming>, Unanswered> {
+        let mut answer = std::pin::pin!(self.sender.try_send_request(request));
+        let connection = &mut self.connection;
+        let answered = poll_fn(|cx| {
+            if let Some(open) = connection
+                && open.as_mut().poll(cx).is_ready()
+            {
+                *connection = None;
+            }
+            answer.as_mut().poll(cx)
+        });
+        answered.await.map_err(|mut error| match error.take_message() {
+            Some(request) => Unanswered::unsent(error.error(), false, request),
+            None => Unanswered::broken(error.error()),
+        })
+    }
+}
+
+/// The connections of one thread that wait for the next request.
+#[derive(Default)]
+pub(super) struct Pool {
+    h1: HashMap<SocketAddr, Vec<H1>>,
+    h2: HashMap<SocketAddr, http2::SendRequest<RequestBody>>,
+}
+
+impl Pool {
+    /// Closes what has been idle for long, and what leads to nobody that is still routed.
+    pub(super) fn sweep(&mut self, routed: &HashSet<SocketAddr>, now: Moment, idle: Duration) {
+        let mut cx = Context::from_waker(Waker::noop());
+        self.h1.retain(|address, connections| {
+            connections.retain_mut(|it| {
+                routed.contains(address) && now.since(it.since) < idle && it.is_ready(&mut cx)
+            });
+            !connections.is_empty()
+        });
+        self.h2.retain(|address, sender| routed.contains(address) && !sender.is_closed());
+    }
+
+    /// How many are idle.
+    pub(super) fn idle(&self) -> usize {
+        self.h1.values().map(Vec::len).sum()
+    }
+}
+
+/// Where one thread's connections come from and go back to.
+#[derive(Clone)]
+pub(super) struct Upstream {
+    pub(super) pool: Rc<RefCell<Pool>>,
+    pub(super) executor: LocalExecutor,
+    pub(super) idle_max: usize,
+}
+
+impl Upstream {
+    /// Asks a backend over HTTP/1.1: over an idle connection, or over a new one where there is none. A connection that was closed
+    /// before the request left is no failure of the backend, and the next one is taken.
+    pub(super) async fn ask_h1(
+        &self,
+        address: SocketAddr,
+        connect_timeout: Duration,
+        mut request: Request<RequestBody>,
+        now: impl Fn() -> Moment,
+    ) -> Result<(Response<Incoming>, Lease), Unanswered> {
+        while let Some(mut connection) = self.checkout(address).await {
+            match connection.ask(request).await {
+                Ok(response) => return Ok((response, self.lease(address, connection))),
+                Err(Unanswered { request: Some(unsent), .. }) => request = *unsent,
+                Err(unanswered) => return Err(unanswered),
+            }
+        }
+        let stream = match connect(address, connect_timeout).await {
+            Ok(stream) => stream,
+            Err(error) => return Err(Unanswered::unconnected(&error, request)),
+        };
+        let mut connection = match H1::open(stream, now()).await {
+            Ok(connection) => connection,
+            Err(error) => return Err(Unanswered::unsent(&error, false, request)),
+        };
+        let response = connection.ask(request).await?;
+        Ok((response, self.lease(address, connection)))
+    }
+
+    /// Asks a backend for another protocol, over a connection of its own that ends with it.
+    pub(super) async fn ask_upgrade(
+        &self,
+        address: SocketAddr,
+        connect_timeout: Duration,
+        request: Request<RequestBody>,
+    ) -> Result<Response<Incoming>, Unanswered> {
+        let stream = match connect(address, connect_timeout).await {
+            Ok(stream) => stream,
+            Err(error) => return Err(Unanswered::unconnected(&error, request)),
+        };
+        let opened = http1::handshake::<_, RequestBody>(TokioIo::new(stream)).await;
+        let (mut sender, connection) = match opened {
+            Ok(opened) => opened,
+            Err(error) => return Err(Unanswered::unsent(&error, false, request)),
+        };
+        self.executor.spawn(async move {
+            // How it ends is seen by whoever reads from it.
+            let _ = connection.with_upgrades().await;
+        });
+        sender.send_request(request).await.map_err(|error| Unanswered::broken(&error))
+    }
+
+    /// Asks a backend over HTTP/2 in the clear; one connection carries all requests of this thread.
+    pub(super) async fn ask_h2(
+        &self,
+        address: SocketAddr,
+        connect_timeout: Duration,
+        mut request: Request<RequestBody>,
+    ) -> Result<Response<Incoming>, Unanswered> {
+        let known = self.pool.borrow().h2.get(&address).filter(|sender| !sender.is_closed()).cloned();
+        if let Some(mut sender) = known {
+            match sender.try_send_request(request).await {
+                Ok(response) => return Ok(response),
+                Err(mut error) => match error.take_message() {
+                    Some(unsent) => request = unsent,
+                    None => return Err(Unanswered::broken(error.error())),
+                },
+            }
+        }
+        let stream = match connect(address, connect_timeout).await {
+            Ok(stream) => stream,
+            Err(error) => return Err(Unanswered::unconnected(&error, request)),
+        };
+        let opened = http2::Builder::new(self.executor.clone())
+            .timer(TokioTimer::new())
+            .keep_alive_interval(PING_EVERY)
+            .initial_stream_window_size(1 << 20)
+            .initial_connection_window_size(4 << 20)
+            .handshake::<_, RequestBody>(TokioIo::new(stream))
+            .await;
+        let (mut sender, connection) = match opened {
+            Ok(opened) => opened,
+            Err(error) => return Err(Unanswered::unsent(&error, false, request)),
+        };
+        self.executor.spawn(async move {
+            // Every request over it is told how it ends.
+            let _ = connection.await;
+        });
+        self.pool.borrow_mut().h2.insert(address, sender.clone());
+        sender.send_request(request).await.map_err(|error| Unanswered::broken(&error))
+    }
+
+    /// An idle connection that is open as far as can be seen.
+    async fn checkout(&self, address: SocketAddr) -> Option<H1> {
+        poll_fn(|cx| {
+            loop {
+                let next = self.pool.borrow_mut().h1.get_mut(&address).and_then(Vec::pop);
+                let Some(mut connection) = next else { return Poll::Ready(None) };
+                // Otherwise its backend has closed it.
+                if connection.is_ready(cx) {
+                    return Poll::Ready(Some(connection));
+                }
+            }
+        })
+        .await
+    }
+
+    fn lease(&self, address: SocketAddr, connection: H1) -> Lease {
+        Lease { connection: Some(connection), address, upstream: self.clone() }
+    }
+}
+
+async fn connect(address: SocketAddr, timeout: Duration) -> std::io::Result<TcpStream> {
+    let stream = tokio::time::timeout(timeout, TcpStream::connect(address))
+        .await
+        .map_err(|_| std::io::Error::from(std::io::ErrorKind::TimedOut))??;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+/// A connection whose answer is on its way.
+pub(super) struct Lease {
+    connection: Option<H1>,
+    address: SocketAddr,
+    upstream: Upstream,
+}
+
+impl Lease {
+    fn drive(&mut self, cx: &mut Context<'_>) {
+        if let Some(connection) = &mut self.connection {
+            connection.drive(cx);
+        }
+    }
+
+    /// The answer is over: keeps the connection for the next request, if it will take one.
+    fn give_back(&mut self, now: Moment) {
+        let Some(mut connection) = self.connection.take() else { return };
+        if !connection.is_ready(&mut Context::from_waker(Waker::noop())) {
+            return;
+        }
+        connection.since = now;
+        let mut pool = self.upstream.pool.borrow_mut();
+        let idle = pool.h1.entry(self.address).or_default();
+        if idle.len() < self.upstream.idle_max {
+            idle.push(connection);
+        }
+    }
+}
+
+/// An answer on its way to the client. The backend counts as busy until it is over.
+pub(super) struct Answer {
+    incoming: Incoming,
+    lease: Option<Lease>,
+    /// When the answer began: near enough to its end for an idle timeout of many seconds.
+    began: Moment,
+    _way: OnTheWay,
+}
+
+impl Answer {
+    pub(super) fn new(incoming: Incoming, lease: Option<Lease>, way: OnTheWay, began: Moment) -> Self {
+        Self { incoming, lease, began, _way: way }
+    }
+
+    pub(super) fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        // Taking a frame makes room for the next, which the connection can then bring at once.
+        for _ in 0..2 {
+            if let Some(lease) = &mut self.lease {
+                lease.drive(cx);
+            }
+            match Pin::new(&mut self.incoming).poll_frame(cx) {
+                Poll::Pending if self.lease.is_some() => {}
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(None) => {
+                    self.end();
+                    return Poll::Ready(None);
+                }
+                frame => return frame,
+            }
+        }
+        Poll::Pending
+    }
+
+    pub(super) fn is_end_stream(&self) -> bool {
+        self.incoming.is_end_stream()
+    }
+
+    pub(super) fn size_hint(&self) -> SizeHint {
+        self.incoming.size_hint()
+    }
+
+    fn end(&mut self) {
+        if let Some(mut lease) = self.lease.take() {
+            lease.give_back(self.began);
+        }
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        // Of a body whose length is known nobody asks for the end.
+        if self.incoming.is_end_stream() {
+            self.end();
+        }
+    }
+}
