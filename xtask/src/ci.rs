@@ -26,7 +26,7 @@ const STEP_LIMIT: Duration = Duration::from_secs(2400);
 pub(crate) fn run() -> Result<()> {
     let workspace = Workspace::read()?;
     let features = workspace.known_features(suites::plan::FEATURES).join(",");
-    let steps: [(&str, &dyn Fn() -> Result<()>); 8] = [
+    let steps: [(&str, &dyn Fn() -> Result<()>); 9] = [
         ("fmt", &|| cargo_step(&workspace, &["fmt", "--all", "--check"])),
         ("tidy", &tidy::run),
         ("clippy", &|| clippy(&workspace, &features)),
@@ -35,6 +35,9 @@ pub(crate) fn run() -> Result<()> {
         ("sim", &sim::check),
         ("chaos", &|| chaos::run(&chaos::Options::default())),
         ("demo --script", &|| demo::run(&demo::Options { script: true, ..demo::Options::default() })),
+        ("demo --script --proxy", &|| {
+            demo::run(&demo::Options { script: true, proxy: true, ..demo::Options::default() })
+        }),
     ];
     let begun = clock::now();
     let mut table = Table::new(&["step", ">time", "result"]);

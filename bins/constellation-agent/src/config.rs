@@ -12,6 +12,7 @@ use constellation_traefik::RenderConfig;
 use crate::{
     cli::{ProfileArg, RunArgs, RuntimeKind},
     dns::DnsSettings,
+    ingress::EntryPoint,
 };
 
 /// What a cluster is called that nobody named.
@@ -84,6 +85,10 @@ pub struct Config {
     pub traefik_failover: bool,
     /// How long Traefik may take to connect to a server.
     pub traefik_dial_timeout: Duration,
+    /// Where HTTP is served without a Traefik.
+    pub ingress: Vec<EntryPoint>,
+    /// Whether each request there is written to the log.
+    pub ingress_access_log: bool,
     /// Where Raft listens.
     pub raft: SocketAddr,
     /// With how many nodes in all this one founds a cluster, if it is to.
@@ -168,6 +173,8 @@ impl Config {
             cert_resolver: args.cert_resolver.clone(),
             traefik_failover: args.traefik_failover,
             traefik_dial_timeout: args.traefik_dial_timeout,
+            ingress: args.ingress.clone(),
+            ingress_access_log: args.ingress_access_log,
             raft: SocketAddr::new(mesh, args.raft_port),
             expect: args.bootstrap_expect,
             founding: settings(args.raft_profile, args.lease_ttl)?,

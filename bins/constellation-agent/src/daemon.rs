@@ -23,7 +23,7 @@ use crate::{
     cli::RuntimeKind,
     cluster::{assemble, files::ClusterFiles, membership, part::Part},
     config::{Config, Security},
-    dns,
+    dns, ingress,
     local_status::LocalStatus,
     publisher::Publisher,
 };
@@ -150,6 +150,13 @@ impl Agent {
         let monitor = MonitorConfig { every: config.health_interval, ..MonitorConfig::default() };
         let monitor = Monitor::start(monitor, Arc::clone(&runtime), Arc::clone(&clock), work);
 
+        let ingress = if config.ingress.is_empty() {
+            None
+        } else {
+            let (points, log) = (&config.ingress, config.ingress_access_log);
+            Some(ingress::start(points, log, &traefik, gossip.view(), serve, Arc::clone(&clock))?)
+        };
+
         let (problems, seen_problems) = watch::channel(Vec::new());
         let publisher = Publisher {
             facts: facts.subscribe(),
@@ -183,6 +190,7 @@ impl Agent {
             engine: engine.clone(),
             desk,
             dns,
+            ingress,
         };
         let status: Arc<dyn constellation_api::Agent> = Arc::new(status);
         if let Some(listen) = config.metrics {

@@ -12,7 +12,10 @@ use constellation_dns::DnsHandle;
 use constellation_docker::{ContainerRuntime, ProcessRuntime};
 use constellation_gossip::{GossipHandle, GossipStats, Reason};
 use constellation_monitor::{Report, RuntimeState};
-use constellation_proxy::GatewayHandle;
+use constellation_proxy::{
+    GatewayHandle,
+    http::{ProxyHandle, ProxyStatus},
+};
 use constellation_tailscale::PeerSource;
 use constellation_traefik::{
     LastKnownGoodStatus, TraefikHandle,
@@ -45,6 +48,7 @@ pub(crate) struct LocalStatus {
     pub(crate) engine: String,
     pub(crate) desk: Arc<Desk>,
     pub(crate) dns: Option<DnsHandle>,
+    pub(crate) ingress: Option<ProxyHandle>,
 }
 
 impl LocalStatus {
@@ -151,6 +155,7 @@ impl Agent for LocalStatus {
                 last_known_good: kept(&traefik.last_known_good),
             },
             gateway: self.gateway.status().await.unwrap_or_default(),
+            ingress: self.ingress(),
             problems,
         }
     }
@@ -184,6 +189,10 @@ impl Agent for LocalStatus {
     fn explain(&self, request: &Request) -> Option<Explained> {
         let document = self.traefik.subscribe().borrow().document.clone()?;
         Some(explain(&document, &self.view(), request))
+    }
+
+    fn ingress(&self) -> Option<ProxyStatus> {
+        self.ingress.as_ref().map(ProxyHandle::status)
     }
 
     fn dns(&self) -> Option<DnsHandle> {

@@ -9,6 +9,7 @@ use axum::{
     routing::get,
 };
 use constellation_core::{Health, InstanceId, NodeName, ServiceId};
+use constellation_proxy::http::ProxyStatus;
 use constellation_rules::Request;
 use constellation_traefik::explain::Explained;
 use serde::{Deserialize, Serialize};
@@ -63,6 +64,9 @@ pub struct BackendRow {
     pub server: Option<String>,
     /// Why it gets requests, or none.
     pub why: String,
+    /// The breaker of this node's own ingress, where it has one and sends requests there: `closed`, `open` or `half-open`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub breaker: Option<String>,
 }
 
 /// The answer.
@@ -92,7 +96,11 @@ async fn answer(
             "the agent has no routes yet: it has just started, and tells its Traefik to keep what it has";
         return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, why));
     };
-    Ok(Json(explanation(&explained)))
+    let mut answer = explanation(&explained);
+    if let Some(ingress) = agent.ingress() {
+        tell_breakers(&mut answer, &ingress);
+    }
+    Ok(Json(answer))
 }
 
 fn request(question: &Question) -> Result<Request, String> {
@@ -137,6 +145,7 @@ fn explanation(explained: &Explained) -> Explanation {
             health: backend.health,
             server: backend.server.as_ref().map(ToString::to_string),
             why: backend.standing.to_string(),
+            breaker: None,
         })
         .collect();
     let servers: Vec<String> = explained.servers.iter().map(ToString::to_string).collect();
@@ -157,6 +166,25 @@ fn explanation(explained: &Explained) -> Explanation {
         }
     };
     Explanation { routers, backends, others, outcome }
+}
+
+/// Adds what this node's own ingress has learnt of the servers.
+fn tell_breakers(answer: &mut Explanation, ingress: &ProxyStatus) {
+    let service = answer.routers.first().map(|router| router.service.clone()).unwrap_or_default();
+    for row in &mut answer.backends {
+        let address = row.server.as_deref().and_then(|url| url.split_once("://")).map(|(_, rest)| rest);
+        // The proxy's service is the plain one of all that the router's may be made of.
+        row.breaker = ingress
+            .backends
+            .iter()
+            .filter(|backend| service.starts_with(&backend.service))
+            .find(|backend| address == Some(backend.address.to_string().as_str()))
+            .map(|backend| backend.breaker.clone());
+        if row.breaker.as_deref().is_some_and(|breaker| breaker != "closed") {
+            row.why
+                .push_str("; but it did not answer this node's ingress, which leaves it alone for a while");
+        }
+    }
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ use axum::{
     routing::get,
 };
 use constellation_dns::{DnsStatus, Outcome, Stage};
+use constellation_proxy::http::ProxyStatus;
 use prometheus_client::{
     encoding::text::encode,
     metrics::{counter::Counter, family::Family, gauge::Gauge},
@@ -60,6 +61,9 @@ pub fn text(told: &Told<'_>) -> Result<String, fmt::Error> {
     gossip(&mut page, told.status);
     routes(&mut page, told.status);
     gateway(&mut page, told.status);
+    if let Some(status) = &told.status.ingress {
+        ingress(&mut page, status);
+    }
     raft(&mut page, told.raft);
     if let Some(known) = told.leases {
         leases(&mut page, known);
@@ -210,6 +214,27 @@ fn gateway(page: &mut Page, status: &Status) {
         "Connections since each listener was opened, by what became of them",
         ends,
     );
+}
+
+fn ingress(page: &mut Page, status: &ProxyStatus) {
+    page.gauge("ingress_connections_open", "Connections of clients that are open", count(status.connections));
+    page.gauge(
+        "ingress_tunnels_open",
+        "Of these, those that changed to WebSocket or the like",
+        count(status.tunnels),
+    );
+    page.counter("ingress_connections_accepted", "Connections of clients", status.accepted);
+    page.counter("ingress_connections_turned_away", "Closed at once: too many were open", status.turned_away);
+    let classes = ["1xx", "2xx", "3xx", "4xx", "5xx"].into_iter().zip(status.answers);
+    let answers = classes.map(|(class, answers)| (label("class", &class), answers));
+    page.counters("ingress_answers", "Answers, by the class of their status", answers);
+    page.counter("ingress_refused", "Of these, those that the proxy gave by itself", status.refused);
+    page.counter("ingress_retries", "Requests that were given to another backend", status.retries);
+    let of = |state: &'static str| {
+        let those = status.backends.iter().filter(|backend| backend.breaker == state);
+        (label("breaker", &state), count(those.count()))
+    };
+    page.gauges("ingress_backends", "Backends, by their breaker", ["closed", "open", "half-open"].map(of));
 }
 
 fn raft(page: &mut Page, raft: &RaftStatus) {

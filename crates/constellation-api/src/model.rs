@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use constellation_core::{
     ClusterId, Generation, Health, InstanceId, NodeName, Priority, ServiceId, WallTime,
 };
-use constellation_proxy::GatewayStatus;
+use constellation_proxy::{GatewayStatus, http::ProxyStatus};
 use serde::{Deserialize, Serialize};
 
 /// How much of the system works, best first.
@@ -134,6 +134,9 @@ pub struct Status {
     pub traefik: TraefikStatus,
     /// The mesh gateway's listeners.
     pub gateway: Vec<GatewayStatus>,
+    /// The failover proxy, on a node that serves HTTP with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ingress: Option<ProxyStatus>,
     /// What a person should know of; empty when all is well.
     pub problems: Vec<Problem>,
 }

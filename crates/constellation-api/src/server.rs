@@ -56,6 +56,10 @@ pub trait Agent: Send + Sync + 'static {
         let _ = request;
         None
     }
+    /// How the failover proxy stands, on a node that serves HTTP with it.
+    fn ingress(&self) -> Option<constellation_proxy::http::ProxyStatus> {
+        None
+    }
     /// What looks after the zone; `None` on an agent that looks after none.
     fn dns(&self) -> Option<constellation_dns::DnsHandle> {
         None

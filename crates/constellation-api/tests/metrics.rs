@@ -10,6 +10,7 @@ use constellation_api::{
 };
 use constellation_core::{Generation, Priority, WallTime};
 use constellation_dns::{DnsStatus, Plan};
+use constellation_proxy::http::ProxyStatus;
 use serde_json::json;
 
 fn status() -> Status {
@@ -39,6 +40,7 @@ fn status() -> Status {
         dns: String::new(),
         traefik: TraefikStatus { held: Some("cut off".to_owned()), ..TraefikStatus::default() },
         gateway: vec![],
+        ingress: Some(ProxyStatus { retries: 7, ..ProxyStatus::default() }),
         problems: vec![Problem { area: "dns".to_owned(), subject: String::new(), message: String::new() }],
     }
 }
@@ -114,6 +116,8 @@ fn each_value_arrives_under_its_name_and_labels() {
         ("constellation_raft_certificate_expiry_timestamp_seconds", 1_800_000_000.0),
         ("constellation_lease_held{lease=\"lb-leader\"}", 1.0),
         ("constellation_lease_token{lease=\"lb-leader\"}", 5.0),
+        ("constellation_ingress_retries_total", 7.0),
+        ("constellation_ingress_answers_total{class=\"5xx\"}", 0.0),
         ("constellation_dns_writing", 1.0),
         ("constellation_dns_writes_total", 2.0),
         ("constellation_dns_settled_timestamp_seconds", 1_700_000_000.0),

@@ -46,6 +46,7 @@ impl Agent for Fake {
             dns: String::new(),
             traefik: TraefikStatus::default(),
             gateway: vec![],
+            ingress: None,
             problems: vec![],
         }
     }

@@ -47,8 +47,16 @@ pub(super) fn run(workspace: &Workspace) -> Result<Vec<Figure>> {
     let agent = agent::build(workspace, agent::Profile::Release)?;
     let place = Place::take(&workspace.target("bench"), false)?;
     let network = Network::Loopback { base: ADDRESS_BASE };
-    let plan =
-        Plan { agent, traefik: None, size: NODES, network, data: Vec::new(), leases: true, cloudflare: None };
+    let plan = Plan {
+        agent,
+        traefik: None,
+        proxy: false,
+        size: NODES,
+        network,
+        data: Vec::new(),
+        leases: true,
+        cloudflare: None,
+    };
     let mut cluster = Cluster::start(&plan, place)?;
     let measured = measure(workspace, &mut cluster);
     if measured.is_err() {

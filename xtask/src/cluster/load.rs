@@ -33,6 +33,8 @@ const STACK_BYTES: usize = 256 * 1024;
 pub(crate) enum Route {
     /// Through these Traefiks in turn.
     Traefik(Vec<SocketAddr>),
+    /// As a visitor comes whose name server told several addresses: to each in turn, and to the next where one does not answer.
+    Addresses(Vec<SocketAddr>),
     /// Straight to a server that the provider at one of these addresses names; where it refuses, to the next.
     Direct(Vec<IpAddr>),
 }
@@ -156,22 +158,27 @@ fn work(route: &Route, host: &str, jobs: &Mutex<Receiver<(u64, Instant)>>, sampl
 pub(crate) fn request(route: &Route, host: &str, number: u64) -> Result<String> {
     match route {
         Route::Traefik(entries) => ask(nth(entries, number).context("no entry")?, host),
+        Route::Addresses(entries) => first_that_answers(entries, host, number, "no address"),
         Route::Direct(agents) => {
             let agent = nth(agents, number).context("no agent")?;
             let mut provider = Client::tcp(SocketAddr::new(agent, PROVIDER_PORT), REQUEST_LIMIT);
             let servers: Vec<SocketAddr> =
                 Document::parse(&provider.get("/api/dynamic")?.body)?.servers().into_iter().collect();
-            let turn = usize::try_from(number).unwrap_or(0);
-            let mut last = anyhow::anyhow!("the document names no server");
-            for offset in 0..servers.len() {
-                match ask(servers[(turn + offset) % servers.len()], host) {
-                    Ok(name) => return Ok(name),
-                    Err(error) => last = error,
-                }
-            }
-            Err(last)
+            first_that_answers(&servers, host, number, "the document names no server")
         }
     }
+}
+
+fn first_that_answers(servers: &[SocketAddr], host: &str, number: u64, none: &'static str) -> Result<String> {
+    let turn = usize::try_from(number).unwrap_or(0);
+    let mut last = anyhow::anyhow!(none);
+    for offset in 0..servers.len() {
+        match ask(servers[(turn + offset) % servers.len()], host) {
+            Ok(name) => return Ok(name),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
 }
 
 fn nth<T: Copy>(list: &[T], number: u64) -> Option<T> {

@@ -29,7 +29,7 @@ pub(crate) use self::{
     leases::{LeasesAnswer, commit},
     load::{Load, Report, Route, Sample, request},
     network::Network,
-    node::{Node, PROVIDER_PORT, TRAEFIK_API_PORT, TRAEFIK_WEB_PORT},
+    node::{Node, PROVIDER_PORT, TRAEFIK_API_PORT, WEB_PORT},
     place::Place,
     watch::DocumentWatch,
 };
@@ -54,6 +54,8 @@ pub(crate) struct Plan {
     pub(crate) agent: PathBuf,
     /// Traefik's, if there is one.
     pub(crate) traefik: Option<PathBuf>,
+    /// Whether the agents serve HTTP themselves, where a Traefik would.
+    pub(crate) proxy: bool,
     /// How many nodes.
     pub(crate) size: u8,
     /// Where they are.

@@ -17,8 +17,8 @@ use crate::child::Group;
 const GOSSIP_PORT: u16 = 7946;
 const RAFT_PORT: u16 = 8300;
 pub(crate) const PROVIDER_PORT: u16 = 8081;
-/// Traefik's entry point `web`.
-pub(crate) const TRAEFIK_WEB_PORT: u16 = 8000;
+/// The entry point `web`, of Traefik or of the agent itself.
+pub(crate) const WEB_PORT: u16 = 8000;
 /// Traefik's own API and dashboard.
 pub(crate) const TRAEFIK_API_PORT: u16 = 8080;
 /// The service of the node at 127.0.0.N listens on N ports after this one: the services of all nodes, and those of a
@@ -33,6 +33,7 @@ pub(crate) struct Node {
     network: Network,
     pub(super) program: PathBuf,
     traefik_program: Option<PathBuf>,
+    proxy: bool,
     folder: PathBuf,
     data: PathBuf,
     pub(super) socket: PathBuf,
@@ -70,6 +71,9 @@ impl Node {
             ("--data-dir", path(&data)),
             ("--socket", path(&socket)),
         ];
+        if plan.proxy {
+            pairs.push(("--ingress", format!("web={address}:{WEB_PORT}")));
+        }
         if plan.leases {
             pairs.extend([
                 ("--secrets-path", path(&folder.join("secrets"))),
@@ -87,6 +91,7 @@ impl Node {
             network: plan.network.clone(),
             program: plan.agent.clone(),
             traefik_program: plan.traefik.clone(),
+            proxy: plan.proxy,
             folder,
             data,
             socket,
@@ -138,7 +143,9 @@ impl Node {
             tcp.push(RAFT_PORT);
         }
         if self.traefik_program.is_some() {
-            tcp.extend([TRAEFIK_WEB_PORT, TRAEFIK_API_PORT]);
+            tcp.extend([WEB_PORT, TRAEFIK_API_PORT]);
+        } else if self.proxy {
+            tcp.push(WEB_PORT);
         }
         let service = SocketAddr::from(([127, 0, 0, 1], self.service_port()));
         for address in tcp.into_iter().map(|port| self.at(port)).chain([service]) {
@@ -176,7 +183,7 @@ impl Node {
         let mut command = Command::new(program);
         // The settings that the agent's documentation recommends: poll fast, and do not throttle what was polled.
         command
-            .arg(format!("--entrypoints.web.address={}", self.at(TRAEFIK_WEB_PORT)))
+            .arg(format!("--entrypoints.web.address={}", self.at(WEB_PORT)))
             .arg(format!("--entrypoints.traefik.address={}", self.at(TRAEFIK_API_PORT)))
             .arg(format!("--providers.http.endpoint=http://{}/api/dynamic", self.at(PROVIDER_PORT)))
             .args(["--providers.http.pollinterval=250ms", "--providers.providersthrottleduration=100ms"])
@@ -210,6 +217,11 @@ impl Node {
     /// Whether the node has a Traefik.
     pub(crate) fn has_traefik(&self) -> bool {
         self.traefik.is_some()
+    }
+
+    /// Whether its agent serves HTTP itself.
+    pub(crate) const fn has_proxy(&self) -> bool {
+        self.proxy
     }
 
     /// Whether its agent runs, as far as we know.

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use anyhow::{Context, Result};
 
-use crate::cluster::{Cluster, DOMAIN, PROVIDER_PORT, SERVICE, TRAEFIK_API_PORT, TRAEFIK_WEB_PORT};
+use crate::cluster::{Cluster, DOMAIN, PROVIDER_PORT, SERVICE, TRAEFIK_API_PORT, WEB_PORT};
 
 /// Where everything is and what to try.
 ///
@@ -22,19 +22,33 @@ pub(super) fn text(cluster: &Cluster) -> Result<String> {
         line(format!("  {}  provider   http://{}/api/dynamic", node.name, node.at(PROVIDER_PORT)));
         if node.has_traefik() {
             line(format!("      dashboard  http://{}/dashboard/", node.at(TRAEFIK_API_PORT)));
-            line(format!("      web        http://{}", node.at(TRAEFIK_WEB_PORT)));
+        }
+        if node.has_traefik() || node.has_proxy() {
+            line(format!("      web        http://{}", node.at(WEB_PORT)));
         }
         line(format!("      command    {}", node.command("status")));
     }
     let first = cluster.nodes.first().context("a cluster without nodes")?;
     let last = cluster.nodes.last().context("a cluster without nodes")?;
     if first.has_traefik() {
-        let web = first.at(TRAEFIK_WEB_PORT);
+        let web = first.at(WEB_PORT);
         line("\nEach node answers in turn, whichever Traefik is asked:".to_owned());
         line(format!("  curl -H 'Host: {SERVICE}.{DOMAIN}' http://{web}/"));
         line(format!(
             "  curl -H 'Host: {SERVICE}.{}.{DOMAIN}' http://{web}/     # always {}",
             last.name, last.name
+        ));
+    } else if first.has_proxy() {
+        let web = first.at(WEB_PORT);
+        line("\nEach agent serves HTTP itself: what its own node runs first, and what others run when that is gone:".to_owned());
+        line(format!("  curl -H 'Host: {SERVICE}.{DOMAIN}' http://{web}/"));
+        line(format!(
+            "  curl -H 'Host: {SERVICE}.{}.{DOMAIN}' http://{web}/     # always {}",
+            last.name, last.name
+        ));
+        line(format!(
+            "  {}     # why a request goes where it goes",
+            first.command(&format!("explain {SERVICE}.{DOMAIN}"))
         ));
     } else {
         line(format!("\nWithout Traefik, this is what it would be given by {}:", first.name));

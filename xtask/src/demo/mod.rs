@@ -46,6 +46,9 @@ pub(crate) struct Options {
     /// Do without Traefik even if it is at hand
     #[arg(long)]
     pub(crate) without_traefik: bool,
+    /// Let the agents serve HTTP themselves, by the failover proxy in Traefik's place
+    #[arg(long)]
+    pub(crate) proxy: bool,
 }
 
 /// Builds, starts, shows, ends.
@@ -55,15 +58,19 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options) -> Result<()> {
     let workspace = Workspace::read()?;
     let agent = agent::build(&workspace, agent::Profile::Dev)?;
-    let traefik = if options.without_traefik { None } else { traefik(&workspace) };
+    let proxy = options.proxy;
+    let traefik = if options.without_traefik || proxy { None } else { traefik(&workspace) };
     let place = Place::take(&workspace.target("demo"), options.keep)?;
-    say!(
-        "starting {NODES} agents{}, with a zone at a simulated Cloudflare",
-        if traefik.is_some() { " and a Traefik beside each" } else { "" }
-    );
+    let beside = match (&traefik, proxy) {
+        (Some(_), _) => " and a Traefik beside each",
+        (None, true) => " that serve HTTP themselves",
+        (None, false) => "",
+    };
+    say!("starting {NODES} agents{beside}, with a zone at a simulated Cloudflare");
     let network = Network::Loopback { base: ADDRESS_BASE };
     let cloudflare = Some(cloudflare_sim::build(&workspace)?);
-    let plan = Plan { agent, traefik, size: NODES, network, data: Vec::new(), leases: true, cloudflare };
+    let plan =
+        Plan { agent, traefik, proxy, size: NODES, network, data: Vec::new(), leases: true, cloudflare };
     let mut cluster = Cluster::start(&plan, place)?;
     let shown = if options.script { script::run(&mut cluster) } else { show(&mut cluster) };
     if shown.is_err() {

@@ -15,7 +15,7 @@ use crate::{
     clock,
     cluster::{
         Care, Cluster, DOMAIN, DocumentWatch, Load, Node, PROVIDER_PORT, Route, SERVICE, START_GRACE, Sample,
-        TRAEFIK_WEB_PORT, request,
+        WEB_PORT, request,
     },
     procfs,
 };
@@ -83,12 +83,12 @@ impl Script<'_> {
         if with_traefik(cluster) {
             timeline
                 .step("every Traefik has the routes, enabled", || all(cluster, "routers enabled", enabled))?;
-        } else {
+        } else if !with_proxy(cluster) {
             say!("what a Traefik would be given:\n{}", cluster.nodes[0].document()?.pretty());
         }
         for node in &cluster.nodes {
             let what = format!("every node answers, asked at {}", node.name);
-            timeline.step(&what, || all_answer(&route(&[node]), size))?;
+            timeline.step(&what, || all_answer(cluster, &route(&[node]), size))?;
         }
         if with_traefik(cluster) {
             timeline.step("the name of one node reaches that node", || per_node(cluster))?;
@@ -132,7 +132,7 @@ impl Script<'_> {
         timeline.step(&format!("{name} is back in every document"), || {
             seen_again(&watches.iter().collect::<Vec<_>>(), address, killed)
         })?;
-        timeline.step("every node answers again", || all_answer(&route(&[&cluster.nodes[0]]), size))
+        timeline.step("every node answers again", || all_answer(cluster, &route(&[&cluster.nodes[0]]), size))
     }
 
     /// SIGKILL to the third agent; later it is started again.
@@ -173,7 +173,7 @@ impl Script<'_> {
         })?;
         let members = |node: &Node| Ok(node.live_members()? == size);
         timeline.step("every agent sees three members again", || all(cluster, "three members", members))?;
-        timeline.step("every node answers again", || all_answer(&route(&[&cluster.nodes[0]]), size))
+        timeline.step("every node answers again", || all_answer(cluster, &route(&[&cluster.nodes[0]]), size))
     }
 }
 
@@ -205,16 +205,34 @@ fn enabled(node: &Node) -> Result<bool> {
     Ok(routers.iter().any(|(_, rule, _)| rule.contains(&host)))
 }
 
-/// Through the Traefiks of `nodes`, or straight to the servers that their agents name.
+fn with_proxy(cluster: &Cluster) -> bool {
+    cluster.nodes.iter().all(Node::has_proxy)
+}
+
+/// Through the Traefiks of `nodes`, through their own proxies, or straight to the servers that their agents name. A proxy dies
+/// with its agent; a visitor then comes to the next address.
 fn route(nodes: &[&Node]) -> Route {
+    let webs = || nodes.iter().map(|node| node.at(WEB_PORT)).collect();
     if nodes.iter().all(|node| node.has_traefik()) {
-        Route::Traefik(nodes.iter().map(|node| node.at(TRAEFIK_WEB_PORT)).collect())
+        Route::Traefik(webs())
+    } else if nodes.iter().all(|node| node.has_proxy()) {
+        Route::Addresses(webs())
     } else {
         Route::Direct(nodes.iter().map(|node| IpAddr::from(node.address)).collect())
     }
 }
 
-fn all_answer(route: &Route, size: usize) -> Result<Option<Duration>> {
+/// Under the service's one name each node answers in its turn; a proxy gives that to its own node first, so there each is asked
+/// by its own name.
+fn all_answer(cluster: &Cluster, route: &Route, size: usize) -> Result<Option<Duration>> {
+    if with_proxy(cluster) {
+        let answers = |node: &Node| {
+            let answered = request(route, &format!("{SERVICE}.{}.{DOMAIN}", node.name), 0)?;
+            ensure!(answered == node.name, "{answered} answered for {}", node.name);
+            Ok(true)
+        };
+        return all(cluster, "each answers to its name", answers);
+    }
     let host = format!("{SERVICE}.{DOMAIN}");
     let (mut names, mut number, mut last) = (BTreeSet::new(), 0, String::new());
     let asked = clock::wait_for("an answer of every node", STEP_LIMIT, PAUSE, || {

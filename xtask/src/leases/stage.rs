@@ -74,6 +74,7 @@ impl Stage {
             }
         }
         let plan = Plan {
+            proxy: false,
             agent: ground.agent.clone(),
             traefik: None,
             size: ground.nodes,

@@ -11,6 +11,8 @@ use clap::Args;
 use constellation_core::{ClusterId, DomainName, NodeName};
 use constellation_proxy::PortRange;
 
+use crate::ingress::EntryPoint;
+
 use super::{DnsArgs, LogFormat, ProfileArg, RuntimeKind, duration, node_name};
 
 /// Settings of `run`.
@@ -147,6 +149,20 @@ pub struct RunArgs {
         help_heading = "Traefik"
     )]
     pub traefik_dial_timeout: Duration,
+
+    /// Serve HTTP on this machine without a Traefik: an entry point and its address, as in `web=0.0.0.0:80`; may be given
+    /// several times. Routers that need what only Traefik has (middlewares, say) are refused there
+    #[arg(
+        long,
+        env = "INGRESS",
+        value_name = "NAME=ADDRESS",
+        value_delimiter = ',',
+        help_heading = "Ingress"
+    )]
+    pub ingress: Vec<EntryPoint>,
+    /// Write every request of the ingress to the log
+    #[arg(long, env = "INGRESS_ACCESS_LOG", help_heading = "Ingress")]
+    pub ingress_access_log: bool,
 
     /// The zone
     #[command(flatten)]

@@ -79,6 +79,22 @@ fn write_status(text: &mut String, status: &Status) -> std::fmt::Result {
             forward.listen, forward.upstream, forward.port, forward.service, forward.open
         )?;
     }
+    if let Some(ingress) = &status.ingress {
+        let [_, fine, moved, clients, servers] = ingress.answers;
+        writeln!(
+            text,
+            "ingress     {} routers, {} connections; answered {fine} with 2xx, {moved} with 3xx, {clients} with 4xx, {servers} \
+             with 5xx; {} tried elsewhere",
+            ingress.routers, ingress.connections, ingress.retries
+        )?;
+        for backend in ingress.backends.iter().filter(|backend| backend.breaker != "closed") {
+            writeln!(
+                text,
+                "            {} on {} at {} does not answer: breaker {}",
+                backend.service, backend.node, backend.address, backend.breaker
+            )?;
+        }
+    }
     for problem in &status.problems {
         writeln!(text, "problem     {} {}: {}", problem.area, problem.subject, problem.message)?;
     }

@@ -14,6 +14,8 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
+use crate::names;
+
 pub use self::{
     duration::GoDuration,
     validate::{DocumentFault, InvalidDocument},
@@ -290,6 +292,21 @@ impl DynamicConfig {
             .filter_map(Service::as_load_balancer)
             .flat_map(LoadBalancer::urls)
             .collect()
+    }
+}
+
+impl DynamicConfig {
+    /// The load balancer over all servers that a service of a router stands for, and its name: itself, or the one that its failover
+    /// pairs were made from. `None` for what is not of this document, or no load balancer.
+    pub fn plain_balancer<'d>(&'d self, service: &'d str) -> Option<(&'d str, &'d LoadBalancer)> {
+        let plain = service.strip_suffix(names::FAILOVER).unwrap_or(service);
+        let (name, service) = self.http.services.get_key_value(plain)?;
+        service.as_load_balancer().map(|balancer| (&**name, balancer))
+    }
+
+    /// Whether a middleware only tries again what no server received.
+    pub fn is_retry(&self, middleware: &str) -> bool {
+        matches!(self.http.middlewares.get(middleware), Some(Middleware::Retry(_)))
     }
 }
 

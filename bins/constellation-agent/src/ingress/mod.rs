@@ -1,0 +1,92 @@
+//! The failover proxy as this node's ingress, where there is no Traefik or beside it.
+
+mod table;
+
+use std::{net::SocketAddr, str::FromStr, sync::Arc};
+
+use anyhow::Context;
+use constellation_core::{Clock, ClusterView};
+use constellation_proxy::http::{HttpProxy, Listen, ProxyConfig, ProxyHandle};
+use constellation_tasks::{Early, Supervisor};
+use constellation_traefik::TraefikHandle;
+use tokio::sync::watch;
+
+/// An entry point of our own: its name, and where it listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EntryPoint {
+    /// What routers call it.
+    pub name: String,
+    /// Where it listens.
+    pub address: SocketAddr,
+}
+
+impl FromStr for EntryPoint {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong =
+            || format!("`{text}` is no entry point: write a name and an address, as in web=0.0.0.0:80");
+        let (name, address) = text.split_once('=').ok_or_else(wrong)?;
+        let valid = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
+        let address = address.parse().map_err(|_| wrong())?;
+        if valid { Ok(Self { name: name.to_owned(), address }) } else { Err(wrong()) }
+    }
+}
+
+/// Starts the proxy; it follows what Traefik would be told, and the view for who is near.
+pub(crate) fn start(
+    entry_points: &[EntryPoint],
+    access_log: bool,
+    traefik: &TraefikHandle,
+    view: watch::Receiver<Arc<ClusterView>>,
+    supervisor: &Supervisor,
+    clock: Arc<dyn Clock>,
+) -> anyhow::Result<ProxyHandle> {
+    let listeners = entry_points
+        .iter()
+        .map(|it| Listen { entry_point: it.name.as_str().into(), ..Listen::plain(it.address) })
+        .collect();
+    let config = ProxyConfig { access_log, ..ProxyConfig::for_listeners(listeners) };
+    let (mut served, mut view) = (traefik.subscribe(), view);
+    let now = move |served: &mut watch::Receiver<_>, view: &mut watch::Receiver<Arc<ClusterView>>| {
+        let served: Arc<constellation_traefik::Served> = Arc::clone(&served.borrow_and_update());
+        let view = Arc::clone(&view.borrow_and_update());
+        served.document.as_ref().map(|document| table::table(document, &view)).unwrap_or_default()
+    };
+    let (tables, table) = watch::channel(Arc::new(now(&mut served, &mut view)));
+    let proxy = HttpProxy::start(config, table, supervisor, clock).context("see --ingress")?;
+    let shutdown = supervisor.shutdown();
+    supervisor.spawn("ingress table", Early::Fatal, async move {
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                Ok(()) = served.changed() => {}
+                Ok(()) = view.changed() => {}
+                else => return shutdown.cancelled().await,
+            }
+            let next = now(&mut served, &mut view);
+            tables.send_if_modified(|table| {
+                let changed = **table != next;
+                if changed {
+                    *table = Arc::new(next);
+                }
+                changed
+            });
+        }
+    });
+    Ok(proxy)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_point_is_a_name_and_an_address() {
+        let web: EntryPoint = "web=0.0.0.0:80".parse().unwrap();
+        assert_eq!((web.name.as_str(), web.address.port()), ("web", 80));
+        for wrong in ["web", "=0.0.0.0:80", "web=80", "we b=0.0.0.0:80", "web=localhost:80"] {
+            assert!(wrong.parse::<EntryPoint>().unwrap_err().contains("web=0.0.0.0:80"), "{wrong}");
+        }
+    }
+}

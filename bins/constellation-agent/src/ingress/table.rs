@@ -1,0 +1,276 @@
+//! From what Traefik would be told, and who is where, to the table of our own proxy. Pure.
+//!
+//! Both serve the same document, so a node that is cut off or has just started keeps the same routes either way. What only Traefik
+//! can do (middlewares, TLS options, services of other providers) becomes a router that refuses: its requests must not fall
+//! through to one that asks for less.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    net::SocketAddr,
+    sync::Arc,
+};
+
+use constellation_core::{
+    ClusterView, InstanceId, NodeName,
+    route::{Failover, Scheme},
+};
+use constellation_proxy::http::{Backend, Name, Policy, Router, Service, Table, Target};
+use constellation_traefik::{
+    DynamicConfig,
+    document::{self, LoadBalancer},
+    rules::parse_generated,
+};
+
+/// Ranks of nodes begin here: this node's own backends are before all others.
+const OTHERS: u32 = 1;
+/// Added to the rank of a node that is cordoned or leaving: it is asked when nobody else can be.
+const LAST: u32 = 1 << 20;
+/// The cookie of a sticky service that names none.
+const STICKY: &str = "constellation";
+
+/// Makes the table.
+pub(crate) fn table(document: &DynamicConfig, view: &ClusterView) -> Table {
+    let homes = homes(view);
+    let mut repeating = BTreeSet::new();
+    let mut wanted: BTreeMap<&str, &LoadBalancer> = BTreeMap::new();
+    let mut routers = Vec::with_capacity(document.http.routers.len());
+    for (name, router) in &document.http.routers {
+        // Every router of a document that was served has a rule that can be read.
+        let Ok(rule) = parse_generated(&router.rule) else { continue };
+        let target = match lead(document, router) {
+            Ok(lead) => {
+                if lead.repeats {
+                    repeating.insert(lead.name);
+                }
+                wanted.insert(lead.name, lead.balancer);
+                Target::Service(lead.name.into())
+            }
+            Err(reason) => Target::Refuse { reason: reason.into() },
+        };
+        routers.push(Router {
+            name: Name::clone(name),
+            rule,
+            priority: router.priority,
+            entry_points: router.entry_points.to_vec(),
+            tls: router.tls.is_some(),
+            target,
+        });
+    }
+    let services = wanted
+        .into_iter()
+        .map(|(name, balancer)| Service {
+            name: name.into(),
+            backends: backends(balancer, &homes),
+            policy: policy(document, balancer, repeating.contains(name)),
+        })
+        .collect();
+    Table::new(routers, services)
+}
+
+/// Where a router leads.
+struct Lead<'d> {
+    name: &'d str,
+    balancer: &'d LoadBalancer,
+    /// Whether what one server failed is given to another.
+    repeats: bool,
+}
+
+fn lead<'d>(document: &'d DynamicConfig, router: &'d document::Router) -> Result<Lead<'d>, String> {
+    let mut repeats = false;
+    for middleware in router.middlewares.iter() {
+        if !document.is_retry(middleware) {
+            return Err(format!("it goes through the middleware `{middleware}`, which is Traefik's"));
+        }
+        repeats = true;
+    }
+    if let Some(options) = router.tls.as_ref().and_then(|tls| tls.options.as_ref()) {
+        return Err(format!("it has the TLS options `{options}`, which are Traefik's"));
+    }
+    let Some((name, balancer)) = document.plain_balancer(&router.service) else {
+        return Err(format!("it leads to `{}`, which is Traefik's", router.service));
+    };
+    if let Some(transport) = balancer.servers_transport.as_ref().filter(|name| name.contains('@')) {
+        return Err(format!("its servers are connected to by `{transport}`, which is Traefik's"));
+    }
+    if balancer.urls().any(|url| url.starts_with("https://")) {
+        return Err("its servers speak TLS".to_owned());
+    }
+    Ok(Lead { name, balancer, repeats: repeats || name != &*router.service })
+}
+
+/// Who is at which address, and how near.
+fn homes(view: &ClusterView) -> HashMap<SocketAddr, (&NodeName, &InstanceId, u32)> {
+    let mut homes = HashMap::new();
+    for member in view.members() {
+        let node = &member.node;
+        let last = if node.facts.cordoned || node.facts.leaving { LAST } else { 0 };
+        let rank = if node.name == *view.me() { 0 } else { OTHERS + u32::from(node.facts.priority.0) };
+        for instance in node.instances.values() {
+            for endpoint in &instance.endpoints {
+                homes.insert(endpoint.address, (&node.name, &instance.id, rank + last));
+            }
+        }
+    }
+    homes
+}
+
+fn backends(
+    balancer: &LoadBalancer,
+    homes: &HashMap<SocketAddr, (&NodeName, &InstanceId, u32)>,
+) -> Vec<Backend> {
+    balancer.urls().filter_map(|url| backend(url, homes)).collect()
+}
+
+fn backend(url: &str, homes: &HashMap<SocketAddr, (&NodeName, &InstanceId, u32)>) -> Option<Backend> {
+    let (scheme, rest) = url.split_once("://")?;
+    let address: SocketAddr = rest.trim_end_matches('/').parse().ok()?;
+    let scheme = if scheme == "h2c" { Scheme::H2c } else { Scheme::Http };
+    Some(match homes.get(&address) {
+        Some(&(node, instance, rank)) => {
+            Backend { node: node.clone(), instance: instance.clone(), address, scheme, rank }
+        }
+        // Of a run or a node that is not in sight, and kept until it is known to be gone.
+        None => Backend {
+            node: "unseen".parse().ok()?,
+            instance: format!("port-{}", address.port()).parse().ok()?,
+            address,
+            scheme,
+            rank: LAST,
+        },
+    })
+}
+
+fn policy(document: &DynamicConfig, balancer: &LoadBalancer, repeats: bool) -> Policy {
+    let transport = balancer.servers_transport.as_ref();
+    let timeouts = transport.and_then(|name| document.http.servers_transports.get(name));
+    let timeouts = timeouts.map(|transport| &transport.forwarding_timeouts);
+    let defaults = Policy::default();
+    let sticky = balancer.sticky.as_ref();
+    // Sticky services have no failover by Traefik's means; here a client is given another backend, and its cookie.
+    let alone = balancer.servers.len() < 2;
+    let failover = if repeats || alone || sticky.is_some() { Failover::Safe } else { Failover::Off };
+    Policy {
+        failover,
+        connect_timeout: timeouts.map_or(defaults.connect_timeout, |it| it.dial_timeout.0),
+        response_timeout: timeouts.and_then(|it| it.response_header_timeout).map(|it| it.0),
+        pass_host_header: balancer.pass_host_header.unwrap_or(true),
+        sticky: sticky.map(|sticky| Arc::from(sticky.cookie.name.as_deref().unwrap_or(STICKY))),
+        ..defaults
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use constellation_core::{
+        Endpoint, Generation, Health, Incarnation, Instance, NodeFacts, Protocol, RouteSet, WallTime,
+        route::{HttpRouter, HttpService},
+        view::NodeView,
+    };
+    use constellation_traefik::{RenderConfig, render};
+
+    use super::*;
+
+    /// Three nodes with one instance each of `web`; the third is cordoned.
+    fn view(change: impl Fn(&mut RouteSet)) -> ClusterView {
+        let mut set = RouteSet::default();
+        set.services.insert("web".parse().unwrap(), HttpService::to_port(80));
+        set.generated = "web".parse().ok();
+        let router = HttpRouter {
+            rule: "Host(`web.test`)".to_owned(),
+            service: "web".to_owned(),
+            ..HttpRouter::default()
+        };
+        set.routers.insert("web".parse().unwrap(), router);
+        change(&mut set);
+        let nodes = (1..=3u8).map(|number| {
+            let instance = Instance {
+                id: format!("i{number}").parse().unwrap(),
+                service: "web".parse().unwrap(),
+                health: Health::Healthy,
+                since: WallTime(1),
+                endpoints: vec![Endpoint {
+                    port: 80,
+                    protocol: Protocol::Tcp,
+                    address: ([10, 0, 0, number], 40_000).into(),
+                }],
+                networks: vec![],
+                routes: Some(set.id()),
+                definition: None,
+            };
+            let facts = NodeFacts { cordoned: number == 3, ..NodeFacts::at([10, 0, 0, number].into()) };
+            let node = NodeView {
+                name: format!("n{number}").parse().unwrap(),
+                generation: Generation(1),
+                facts,
+                instances: [(instance.id.clone(), instance)].into(),
+                routes: [(set.id(), Arc::new(set.clone()))].into(),
+            };
+            Incarnation { node: Arc::new(node), live: true }
+        });
+        ClusterView::derive("n2".parse().unwrap(), 1, nodes)
+    }
+
+    fn made(change: impl Fn(&mut RouteSet)) -> Table {
+        let config = RenderConfig { domain: "example.org".parse().ok(), ..RenderConfig::default() };
+        let view = view(change);
+        table(&render(&view, &config).document, &view)
+    }
+
+    fn service<'t>(table: &'t Table, name: &str) -> &'t Service {
+        table.services().iter().find(|service| &*service.name == name).unwrap()
+    }
+
+    #[test]
+    fn both_halves_of_a_router_lead_to_one_service_whose_own_backend_comes_first() {
+        let table = made(|_| {});
+        let targets: Vec<_> = table
+            .routers()
+            .iter()
+            .filter(|router| router.name.starts_with("web"))
+            .map(|router| router.target.clone())
+            .collect();
+        assert_eq!(targets, vec![Target::Service("web".into()); 2]);
+        let web = service(&table, "web");
+        let mut ranks: Vec<(u32, &str)> = web.backends.iter().map(|it| (it.rank, it.node.as_str())).collect();
+        ranks.sort_unstable();
+        assert_eq!(ranks, [(0, "n2"), (101, "n1")], "the cordoned one is not needed");
+        assert_eq!(web.policy.failover, Failover::Safe);
+        assert_eq!(service(&table, "web+n3").backends.len(), 1, "but answers to its own name");
+    }
+
+    #[test]
+    fn what_only_traefik_can_do_is_refused_and_not_left_out() {
+        let guarded = made(|set| {
+            set.routers.values_mut().for_each(|router| router.middlewares = vec!["auth@file".to_owned()]);
+        });
+        let web = guarded.routers().iter().filter(|router| router.rule.to_string().contains("web.test"));
+        let refusals: Vec<_> = web.map(|router| router.target.clone()).collect();
+        assert!(!refusals.is_empty());
+        for refusal in refusals {
+            let Target::Refuse { reason } = refusal else { panic!("{refusal:?}") };
+            assert!(reason.contains("auth@file"), "{reason}");
+        }
+    }
+
+    #[test]
+    fn what_a_service_says_of_time_and_failover_is_kept() {
+        let table = made(|set| {
+            set.services.values_mut().for_each(|service| {
+                service.response_timeout = Some(std::time::Duration::from_secs(7));
+                service.failover = Failover::Off;
+            });
+        });
+        let policy = &service(&table, "web").policy;
+        assert_eq!(policy.failover, Failover::Off);
+        assert_eq!(policy.response_timeout, Some(std::time::Duration::from_secs(7)));
+    }
+
+    #[test]
+    fn a_server_that_nobody_in_sight_has_is_asked_last() {
+        let view = view(|_| {});
+        let document = render(&view, &RenderConfig::default()).document;
+        let nobody = ClusterView::empty("n2".parse().unwrap());
+        let table = table(&document, &nobody);
+        assert!(service(&table, "web").backends.iter().all(|backend| backend.rank == LAST));
+    }
+}
