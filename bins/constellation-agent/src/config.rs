@@ -85,6 +85,10 @@ pub struct Config {
     pub traefik_failover: bool,
     /// How long Traefik may take to connect to a server.
     pub traefik_dial_timeout: Duration,
+    /// Where certificates are, if anywhere.
+    pub tls_certificates: Option<PathBuf>,
+    /// Entry points that speak TLS.
+    pub tls_entry_points: Vec<String>,
     /// Where HTTP is served without a Traefik.
     pub ingress: Vec<EntryPoint>,
     /// Whether each request there is written to the log.
@@ -117,6 +121,7 @@ impl Config {
         RenderConfig {
             domain: self.domain.clone(),
             entry_points: self.entry_points.clone(),
+            tls_entry_points: self.tls_entry_points.clone(),
             cert_resolver: self.cert_resolver.clone(),
             dial_timeout: self.traefik_dial_timeout,
             failover_on_errors: self.traefik_failover,
@@ -144,6 +149,11 @@ impl Config {
         } else {
             Security::Keyring(args.keyring.clone().unwrap_or_else(|| args.secrets_path.join("gossip.key")))
         };
+        let secure = |name: &String| args.tls_entry_points.contains(name);
+        anyhow::ensure!(
+            args.tls_certificates.is_some() || !args.ingress.iter().any(|it| secure(&it.name)),
+            "an entry point of --ingress that speaks TLS needs certificates: give --tls-certificates"
+        );
         let facts = NodeFacts {
             public: args.public_ip.clone(),
             priority: Priority(args.priority),
@@ -173,6 +183,8 @@ impl Config {
             cert_resolver: args.cert_resolver.clone(),
             traefik_failover: args.traefik_failover,
             traefik_dial_timeout: args.traefik_dial_timeout,
+            tls_certificates: args.tls_certificates.clone(),
+            tls_entry_points: args.tls_entry_points.iter().filter(|name| !name.is_empty()).cloned().collect(),
             ingress: args.ingress.clone(),
             ingress_access_log: args.ingress_access_log,
             raft: SocketAddr::new(mesh, args.raft_port),

@@ -26,6 +26,7 @@ use crate::{
     dns, ingress,
     local_status::LocalStatus,
     publisher::Publisher,
+    tls::TlsHandle,
 };
 
 /// How often peers that are written down are looked up again.
@@ -49,6 +50,7 @@ pub struct Agent {
     processes: Option<Arc<ProcessRuntime>>,
     facts: watch::Sender<NodeFacts>,
     part: watch::Receiver<Option<Part>>,
+    tls: TlsHandle,
 }
 
 /// What of a started agent is needed to bring it down again.
@@ -58,6 +60,7 @@ struct Started {
     processes: Option<Arc<ProcessRuntime>>,
     facts: watch::Sender<NodeFacts>,
     part: watch::Receiver<Option<Part>>,
+    tls: TlsHandle,
 }
 
 impl Agent {
@@ -69,8 +72,8 @@ impl Agent {
         let (serve, work) = (base.floor(), base.floor());
         let started = Self::build(config, clock, [&base, &serve, &work]).await;
         match started {
-            Ok(Started { gossip, keys, processes, facts, part }) => {
-                Ok(Self { work, serve, base, gossip, keys, processes, facts, part })
+            Ok(Started { gossip, keys, processes, facts, part, tls }) => {
+                Ok(Self { work, serve, base, gossip, keys, processes, facts, part, tls })
             }
             Err(error) => {
                 for floor in [&work, &serve, &base] {
@@ -98,7 +101,19 @@ impl Agent {
         let (runtime, processes) = runtime(&config).await?;
         // Traefik is answered first, with what was known before the restart: joining the cluster takes up to 3 s.
         let (views, view) = watch::channel(Arc::new(ClusterView::empty(config.node.clone())));
+        let tls = match &config.tls_certificates {
+            Some(folder) => TlsHandle::start(folder.clone(), base, Arc::clone(&clock)).await?,
+            None => TlsHandle::none(),
+        };
+        if config.tls_certificates.is_some() && !config.provider.ip().is_loopback() {
+            warn!(
+                provider = %config.provider,
+                "Traefik is not given the certificates: their keys would be told to whoever reaches the provider; let it \
+                 listen on 127.0.0.1"
+            );
+        }
         let provider = ProviderConfig {
+            certificates: tls.inline.clone(),
             listen: config.provider,
             last_known_good: Some(config.data_dir.join("traefik-last-known-good.json")),
             render: config.render(),
@@ -153,8 +168,7 @@ impl Agent {
         let ingress = if config.ingress.is_empty() {
             None
         } else {
-            let (points, log) = (&config.ingress, config.ingress_access_log);
-            Some(ingress::start(points, log, &traefik, gossip.view(), serve, Arc::clone(&clock))?)
+            Some(ingress::start(&config, &tls, &traefik, gossip.view(), serve, Arc::clone(&clock))?)
         };
 
         let (problems, seen_problems) = watch::channel(Vec::new());
@@ -191,6 +205,7 @@ impl Agent {
             desk,
             dns,
             ingress,
+            tls: tls.clone(),
         };
         let status: Arc<dyn constellation_api::Agent> = Arc::new(status);
         if let Some(listen) = config.metrics {
@@ -225,7 +240,7 @@ impl Agent {
                 config.gossip
             );
         }
-        Ok(Started { gossip, keys, processes, facts, part })
+        Ok(Started { gossip, keys, processes, facts, part, tls })
     }
 
     /// Waits until some part without which the agent is no use has ended, and says which.
@@ -233,8 +248,9 @@ impl Agent {
         self.base.fatal().await
     }
 
-    /// Reads the gossip keys again, and changes nothing else. Keys that cannot be read leave the old ones in use.
+    /// Reads the gossip keys and the certificates again, and changes nothing else. What cannot be read leaves the old ones in use.
     pub fn reload_keys(&self) {
+        self.tls.again();
         let Some((handle, path)) = &self.keys else {
             return warn!("gossip is not sealed: there are no keys to reload");
         };

@@ -17,5 +17,6 @@ mod logging;
 mod notary;
 pub mod publish;
 mod publisher;
+mod tls;
 
 pub use self::{cli::Cli, config::Config, daemon::Agent};

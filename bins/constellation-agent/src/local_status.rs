@@ -28,6 +28,7 @@ use tokio::sync::watch;
 use crate::{
     cluster::desk::Desk,
     config::{Config, Security},
+    tls::{self, TlsHandle},
 };
 
 /// How long after the start it is worth a person's attention that nobody answers.
@@ -49,6 +50,7 @@ pub(crate) struct LocalStatus {
     pub(crate) desk: Arc<Desk>,
     pub(crate) dns: Option<DnsHandle>,
     pub(crate) ingress: Option<ProxyHandle>,
+    pub(crate) tls: TlsHandle,
 }
 
 impl LocalStatus {
@@ -113,6 +115,8 @@ impl Agent for LocalStatus {
             message: problem.text.clone(),
         }));
         problems.extend(self.dns.as_ref().map(crate::dns::problems).unwrap_or_default());
+        let calendar = tls::seconds(&*self.clock);
+        problems.extend(self.tls.problems(calendar));
         if let LastKnownGoodStatus::Failed { error } = &traefik.last_known_good {
             problems.push(Problem {
                 area: "routes".to_owned(),
@@ -156,6 +160,7 @@ impl Agent for LocalStatus {
             },
             gateway: self.gateway.status().await.unwrap_or_default(),
             ingress: self.ingress(),
+            certificates: self.tls.rows(calendar),
             problems,
         }
     }

@@ -11,7 +11,7 @@ use std::{
     },
 };
 
-use support::{Cluster, Node, free_port, http, pause};
+use support::{Cluster, Node, free_port, http, pause, tls};
 
 const HOST: &str = "whoami.example.test";
 
@@ -127,4 +127,47 @@ fn a_router_that_needs_traefik_is_refused_and_a_restarted_agent_serves_at_once()
     while asked(webs[0]).is_none() {
         pause();
     }
+}
+
+#[test]
+fn a_certificate_is_served_by_name_and_its_successor_while_open_connections_go_on() {
+    let cluster = Cluster::new();
+    let folder = cluster.directory.path().join("tls");
+    std::fs::create_dir(&folder).unwrap();
+    let first = tls::write(&folder, "site", &["*.example.test"]);
+    let other = tls::write(&folder, "other", &["other.test"]);
+    let mut node = cluster.node(1);
+    let secure = SocketAddr::new(node.address, free_port(node.address));
+    node.set("ingress", format!("websecure={secure}"));
+    node.set("tls-entry-points", "websecure");
+    node.set("tls-certificates", folder.display());
+    node.start();
+    node.whoami(&[]);
+    let open = |host: &str| tls::Connection::open(secure, host);
+    node.wait("it serves over TLS", |_| open(HOST).and_then(|mut it| it.get(HOST)) == Some(200));
+    let mut early = open(HOST).unwrap();
+    assert_eq!(early.shown(), first);
+    assert_eq!(open("other.test").unwrap().shown(), other);
+    assert!(open("nobody.test").is_none(), "nobody is shown the certificate of another site");
+
+    let next = tls::write(&folder, "site", &["*.example.test"]);
+    node.signal(rustix::process::Signal::HUP);
+    node.wait("the successor is served", |_| open(HOST).is_some_and(|it| it.shown() == next));
+    assert_eq!(early.get(HOST), Some(200), "what was open goes on");
+    let status = node.ask(&["status"]).unwrap();
+    assert_eq!(status["certificates"].as_array().unwrap().len(), 2);
+
+    std::fs::write(folder.join("site.crt"), "rubbish").unwrap();
+    node.signal(rustix::process::Signal::HUP);
+    node.wait("what is wrong is said", |node| node.problems().contains("still served"));
+    assert_eq!(open(HOST).unwrap().shown(), next);
+}
+
+#[test]
+fn an_entry_point_with_tls_and_without_certificates_is_refused_at_the_start() {
+    let cluster = Cluster::new();
+    let mut node = cluster.node(1);
+    node.set("ingress", format!("websecure={}:1", node.address));
+    node.set("tls-entry-points", "websecure");
+    assert!(node.refuses_to_start().contains("--tls-certificates"));
 }

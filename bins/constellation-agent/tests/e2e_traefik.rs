@@ -13,13 +13,14 @@ use std::{
 
 use constellation_traefik::{StaticConfig, static_config};
 use rustix::process::{Signal, kill_process};
-use support::{Cluster, Node, http};
+use support::{Cluster, Node, http, tls};
 
 const HOST: &str = "whoami.example.test";
 
 struct Traefik {
     process: Child,
     web: SocketAddr,
+    secure: SocketAddr,
     api: SocketAddr,
 }
 
@@ -29,9 +30,9 @@ impl Traefik {
             panic!("CONSTELLATION_E2E_TRAEFIK is not set: run this suite by `cargo xtask test`")
         });
         let listen = || SocketAddr::new(node.address, support::free_port(node.address));
-        let (web, api) = (listen(), listen());
+        let (web, secure, api) = (listen(), listen(), listen());
         let config = StaticConfig {
-            entry_points: vec![("web".to_owned(), web)],
+            entry_points: vec![("web".to_owned(), web), ("websecure".to_owned(), secure)],
             api,
             ..StaticConfig::for_provider(node.provider)
         };
@@ -43,7 +44,7 @@ impl Traefik {
             .stderr(log)
             .spawn()
             .unwrap();
-        Self { process, web, api }
+        Self { process, web, secure, api }
     }
 
     fn answer(&self) -> Option<(u16, String)> {
@@ -176,4 +177,29 @@ fn no_get_fails_when_an_agent_leaves_in_order() {
         assert!(leaver.wait_for_end().success());
     });
     assert_eq!(failed, 0, "of {asked}");
+}
+
+#[test]
+fn certificates_from_files_are_served_by_traefik_and_change_while_connections_go_on() {
+    let cluster = Cluster::new();
+    let folder = cluster.directory.path().join("tls");
+    std::fs::create_dir(&folder).unwrap();
+    let first = tls::write(&folder, "site", &["*.example.test"]);
+    let mut node = cluster.node(1);
+    node.set("tls-entry-points", "websecure");
+    node.set("tls-certificates", folder.display());
+    node.start();
+    node.whoami(&[]);
+    let traefik = Traefik::start(&cluster, &node);
+    let open = || tls::Connection::open(traefik.secure, HOST);
+    node.wait("Traefik serves over TLS", |_| {
+        open().is_some_and(|mut it| it.shown() == first && it.get(HOST) == Some(200))
+    });
+    let mut early = open().unwrap();
+    let next = tls::write(&folder, "site", &["*.example.test"]);
+    node.wait("Traefik serves the successor", |_| open().is_some_and(|it| it.shown() == next));
+    assert_eq!(early.get(HOST), Some(200), "what was open goes on");
+
+    let kept = std::fs::read_to_string(node.data.join("traefik-last-known-good.json")).unwrap();
+    assert!(kept.contains(HOST) && !kept.contains("PRIVATE KEY"), "no key is written anywhere else");
 }

@@ -61,6 +61,7 @@ pub fn text(told: &Told<'_>) -> Result<String, fmt::Error> {
     gossip(&mut page, told.status);
     routes(&mut page, told.status);
     gateway(&mut page, told.status);
+    certificates(&mut page, told.status);
     if let Some(status) = &told.status.ingress {
         ingress(&mut page, status);
     }
@@ -214,6 +215,12 @@ fn gateway(page: &mut Page, status: &Status) {
         "Connections since each listener was opened, by what became of them",
         ends,
     );
+}
+
+fn certificates(page: &mut Page, status: &Status) {
+    #[expect(clippy::cast_precision_loss, reason = "seconds of this era are far below 2^53")]
+    let ends = status.certificates.iter().map(|row| (label("file", &row.file), row.not_after as f64));
+    page.gauges("certificate_expiry_timestamp_seconds", "Until when each certificate is valid", ends);
 }
 
 fn ingress(page: &mut Page, status: &ProxyStatus) {

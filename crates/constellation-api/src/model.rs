@@ -95,6 +95,23 @@ pub struct TraefikStatus {
     pub last_known_good: String,
 }
 
+/// A certificate that this node serves with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CertificateRow {
+    /// The hosts that it is for.
+    pub names: Vec<String>,
+    /// Where it was read.
+    pub file: String,
+    /// From when on it is valid, in seconds since 1970.
+    pub not_before: i64,
+    /// Until when it is valid, in seconds since 1970.
+    pub not_after: i64,
+    /// Whole days until then; negative when it has expired.
+    pub days_left: i64,
+    /// SHA-256 of the certificate, in hex.
+    pub fingerprint: String,
+}
+
 /// Everything about one agent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
@@ -134,6 +151,9 @@ pub struct Status {
     pub traefik: TraefikStatus,
     /// The mesh gateway's listeners.
     pub gateway: Vec<GatewayStatus>,
+    /// The certificates that it serves with.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub certificates: Vec<CertificateRow>,
     /// The failover proxy, on a node that serves HTTP with it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ingress: Option<ProxyStatus>,

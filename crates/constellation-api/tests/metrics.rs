@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use constellation_api::{
     Leases, MemberRow, Problem, RaftStatus, Rung, Status,
     metrics::{Told, text},
-    model::{Addresses, GossipStatus, TraefikStatus},
+    model::{Addresses, CertificateRow, GossipStatus, TraefikStatus},
 };
 use constellation_core::{Generation, Priority, WallTime};
 use constellation_dns::{DnsStatus, Plan};
@@ -40,6 +40,14 @@ fn status() -> Status {
         dns: String::new(),
         traefik: TraefikStatus { held: Some("cut off".to_owned()), ..TraefikStatus::default() },
         gateway: vec![],
+        certificates: vec![CertificateRow {
+            names: vec!["a.test".to_owned()],
+            file: "/etc/tls/a.crt".to_owned(),
+            not_before: 0,
+            not_after: 1_900_000_000,
+            days_left: 1,
+            fingerprint: String::new(),
+        }],
         ingress: Some(ProxyStatus { retries: 7, ..ProxyStatus::default() }),
         problems: vec![Problem { area: "dns".to_owned(), subject: String::new(), message: String::new() }],
     }
@@ -116,6 +124,7 @@ fn each_value_arrives_under_its_name_and_labels() {
         ("constellation_raft_certificate_expiry_timestamp_seconds", 1_800_000_000.0),
         ("constellation_lease_held{lease=\"lb-leader\"}", 1.0),
         ("constellation_lease_token{lease=\"lb-leader\"}", 5.0),
+        ("constellation_certificate_expiry_timestamp_seconds{file=\"/etc/tls/a.crt\"}", 1_900_000_000.0),
         ("constellation_ingress_retries_total", 7.0),
         ("constellation_ingress_answers_total{class=\"5xx\"}", 0.0),
         ("constellation_dns_writing", 1.0),

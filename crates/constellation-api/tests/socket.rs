@@ -47,6 +47,7 @@ impl Agent for Fake {
             traefik: TraefikStatus::default(),
             gateway: vec![],
             ingress: None,
+            certificates: vec![],
             problems: vec![],
         }
     }

@@ -11,6 +11,7 @@
 //! | `web+n1`, `web+n1+<instance>` | the load balancer over one node's servers, over one server |
 //! | `web+n1++failover` | that one and the one that stands in for it |
 //! | `generated+web.example.org` | a router that nobody wrote |
+//! | `generated+web.example.org++tls` | the same for entry points with TLS |
 //! | `+retry`, `+transport`, `+transport+5000ms` | what many share |
 //!
 //! A name changes only when what it stands for does: nothing is numbered. `+` also sorts before every character of the
@@ -22,6 +23,8 @@ pub(crate) const AT: &str = "+";
 pub(crate) const FAILOVER: &str = "++failover";
 /// Marks the router of the methods that are not safe.
 pub(crate) const UNSAFE: &str = "++unsafe";
+/// Marks a generated router for entry points with TLS.
+pub(crate) const TLS: &str = "++tls";
 /// Begins the names of routers that nobody wrote.
 pub(crate) const GENERATED: &str = "generated+";
 /// The middleware that tries again what no server has received.

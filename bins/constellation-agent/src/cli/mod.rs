@@ -32,7 +32,7 @@ pub struct Cli {
 /// The verbs.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Run the agent of this machine until SIGTERM; SIGHUP reloads the gossip keys.
+    /// Run the agent of this machine until SIGTERM; SIGHUP reloads the gossip keys and the certificates.
     Run(Box<RunArgs>),
     /// What the running agent knows of itself: addresses, routes, problems. Exit code 3 when it reports problems.
     Status(AskArgs),

@@ -150,6 +150,14 @@ pub struct RunArgs {
     )]
     pub traefik_dial_timeout: Duration,
 
+    /// A folder with certificates, for Traefik and for the agent's own ingress: NAME.crt (or .pem) beside NAME.key, or folders with
+    /// fullchain.pem and privkey.pem. Read again every 5 s
+    #[arg(long, env = "TLS_CERTIFICATES", value_name = "FOLDER", help_heading = "TLS")]
+    pub tls_certificates: Option<PathBuf>,
+    /// Entry points that speak TLS, such as `websecure`: generated routers are served there too, with the certificate for their host
+    #[arg(long, env = "TLS_ENTRY_POINTS", value_delimiter = ',', value_name = "NAME", help_heading = "TLS")]
+    pub tls_entry_points: Vec<String>,
+
     /// Serve HTTP on this machine without a Traefik: an entry point and its address, as in `web=0.0.0.0:80`; may be given
     /// several times. Routers that need what only Traefik has (middlewares, say) are refused there
     #[arg(

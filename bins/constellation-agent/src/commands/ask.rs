@@ -79,6 +79,10 @@ fn write_status(text: &mut String, status: &Status) -> std::fmt::Result {
             forward.listen, forward.upstream, forward.port, forward.service, forward.open
         )?;
     }
+    for certificate in &status.certificates {
+        let names = certificate.names.join(", ");
+        writeln!(text, "certificate {names}: {} days left ({})", certificate.days_left, certificate.file)?;
+    }
     if let Some(ingress) = &status.ingress {
         let [_, fine, moved, clients, servers] = ingress.answers;
         writeln!(

@@ -11,6 +11,8 @@ use constellation_tasks::{Early, Supervisor};
 use constellation_traefik::TraefikHandle;
 use tokio::sync::watch;
 
+use crate::{config::Config, tls::TlsHandle};
+
 /// An entry point of our own: its name, and where it listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EntryPoint {
@@ -35,18 +37,28 @@ impl FromStr for EntryPoint {
 
 /// Starts the proxy; it follows what Traefik would be told, and the view for who is near.
 pub(crate) fn start(
-    entry_points: &[EntryPoint],
-    access_log: bool,
+    settings: &Config,
+    tls: &TlsHandle,
     traefik: &TraefikHandle,
     view: watch::Receiver<Arc<ClusterView>>,
     supervisor: &Supervisor,
     clock: Arc<dyn Clock>,
 ) -> anyhow::Result<ProxyHandle> {
-    let listeners = entry_points
+    let secure = tls.resolver.server_config(&["h2", "http/1.1"]).context("TLS could not be set up")?;
+    let listeners = settings
+        .ingress
         .iter()
-        .map(|it| Listen { entry_point: it.name.as_str().into(), ..Listen::plain(it.address) })
+        .map(|it| {
+            let speaks_tls = settings.tls_entry_points.contains(&it.name);
+            Listen {
+                entry_point: it.name.as_str().into(),
+                tls: speaks_tls.then(|| Arc::clone(&secure)),
+                ..Listen::plain(it.address)
+            }
+        })
         .collect();
-    let config = ProxyConfig { access_log, ..ProxyConfig::for_listeners(listeners) };
+    let config =
+        ProxyConfig { access_log: settings.ingress_access_log, ..ProxyConfig::for_listeners(listeners) };
     let (mut served, mut view) = (traefik.subscribe(), view);
     let now = move |served: &mut watch::Receiver<_>, view: &mut watch::Receiver<Arc<ClusterView>>| {
         let served: Arc<constellation_traefik::Served> = Arc::clone(&served.borrow_and_update());

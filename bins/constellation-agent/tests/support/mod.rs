@@ -4,6 +4,7 @@
 #![allow(dead_code, reason = "each suite uses its part")]
 
 pub(crate) mod http;
+pub(crate) mod tls;
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener},

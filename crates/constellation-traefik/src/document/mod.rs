@@ -8,6 +8,7 @@
 //! Traefik hashes the bytes and does nothing when they are the ones that it has.
 
 mod duration;
+mod tls;
 mod validate;
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -18,6 +19,7 @@ use crate::names;
 
 pub use self::{
     duration::GoDuration,
+    tls::{InlineCertificate, TlsSection},
     validate::{DocumentFault, InvalidDocument},
 };
 
@@ -282,6 +284,18 @@ impl DynamicConfig {
     pub fn to_bytes(&self) -> Vec<u8> {
         // Values of these types always serialise: every key is a string, and nothing in them can fail.
         serde_json::to_vec(self).unwrap_or_default()
+    }
+
+    /// The document with certificates added. Traefik refuses an empty map, so what says nothing is not there.
+    pub fn to_bytes_with(&self, tls: &TlsSection) -> Vec<u8> {
+        #[derive(Serialize)]
+        struct Whole<'d> {
+            #[serde(skip_serializing_if = "Http::is_empty")]
+            http: &'d Http,
+            #[serde(skip_serializing_if = "TlsSection::is_empty")]
+            tls: &'d TlsSection,
+        }
+        serde_json::to_vec(&Whole { http: &self.http, tls }).unwrap_or_default()
     }
 
     /// How many different servers it leads to.

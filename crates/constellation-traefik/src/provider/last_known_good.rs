@@ -63,7 +63,7 @@ impl LastKnownGood {
         shutdown: CancellationToken,
     ) {
         let mut failing = false;
-        let mut kept = served.borrow_and_update().body.clone();
+        let mut kept = served.borrow_and_update().kept.clone();
         loop {
             let draining = tokio::select! {
                 () = shutdown.cancelled() => true,
@@ -71,8 +71,8 @@ impl LastKnownGood {
                 () = tokio::time::sleep(RETRY), if failing => false,
             };
             let now = Arc::clone(&served.borrow_and_update());
-            if now.document.is_some() && now.body != kept {
-                let written = self.write_in_time(now.body.clone(), &shutdown).await;
+            if now.document.is_some() && now.kept != kept {
+                let written = self.write_in_time(now.kept.clone(), &shutdown).await;
                 match &written {
                     Ok(()) if failing => {
                         info!(path = %self.path.display(), "routes are kept over a restart again");
@@ -88,7 +88,7 @@ impl LastKnownGood {
                     Err(error) => LastKnownGoodStatus::Failed { error: error_chain(&error) },
                 });
                 if !failing {
-                    kept = now.body.clone();
+                    kept = now.kept.clone();
                 }
             }
             if draining {

@@ -27,10 +27,14 @@ pub use self::{
     status::{LastKnownGoodStatus, ProviderState, TraefikStatus},
 };
 use self::{last_known_good::LastKnownGood, routes::Routes, status::Polls};
-use crate::{document::DynamicConfig, hold_back::HoldBack, render::RenderConfig};
+use crate::{
+    document::{DynamicConfig, TlsSection},
+    hold_back::HoldBack,
+    render::RenderConfig,
+};
 
 /// How the provider works.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct ProviderConfig {
     /// Where Traefik asks. On loopback by default: the document tells every address in the cluster.
     pub listen: SocketAddr,
@@ -40,6 +44,9 @@ pub struct ProviderConfig {
     pub render: RenderConfig,
     /// How much may vanish at once while most peers are out of sight.
     pub governor: Governor,
+    /// Certificates that this node's Traefik is given with the document; whenever they change. Only where `listen` is on loopback:
+    /// whoever reaches that address reads their keys.
+    pub certificates: watch::Receiver<Arc<TlsSection>>,
     /// How long after the start nothing is taken away, and `nothing to route` is not said yet. Gossip knows all members
     /// within a second.
     pub grace: Duration,
@@ -52,6 +59,7 @@ impl Default for ProviderConfig {
             last_known_good: None,
             render: RenderConfig::default(),
             governor: Governor::default(),
+            certificates: watch::channel(Arc::default()).1,
             grace: Duration::from_secs(5),
         }
     }
@@ -62,14 +70,20 @@ impl Default for ProviderConfig {
 pub struct Served {
     /// The document; `None` while it is not known yet, which Traefik is told by 503: then it keeps what it has.
     pub document: Option<Arc<DynamicConfig>>,
-    /// Its canonical bytes.
+    /// Its canonical bytes, with the certificates: secret.
     pub body: Bytes,
+    /// The same without the certificates, which is what is kept over a restart.
+    pub kept: Bytes,
 }
 
 impl Served {
-    fn new(document: Option<Arc<DynamicConfig>>) -> Self {
-        let body = document.as_ref().map(|document| document.to_bytes().into()).unwrap_or_default();
-        Self { document, body }
+    fn new(document: Option<Arc<DynamicConfig>>, tls: &TlsSection) -> Self {
+        let kept: Bytes = document.as_ref().map(|document| document.to_bytes().into()).unwrap_or_default();
+        let body = match &document {
+            Some(document) if !tls.is_empty() => document.to_bytes_with(tls).into(),
+            _ => kept.clone(),
+        };
+        Self { document, body, kept }
     }
 }
 
@@ -106,7 +120,13 @@ impl Provider {
                 }
             },
         };
-        let served = watch::Sender::new(Arc::new(Served::new(known.clone())));
+        let mut certificates = config.certificates.clone();
+        if !address.ip().is_loopback() {
+            // Not there, rather than there for everybody.
+            certificates = watch::channel(Arc::default()).1;
+        }
+        let tls = Arc::clone(&certificates.borrow_and_update());
+        let served = watch::Sender::new(Arc::new(Served::new(known.clone(), &tls)));
         let polls = Arc::new(Polls::default());
         let (state, kept) = (watch::Sender::new(Arc::default()), watch::Sender::new(kept));
         let handle = TraefikHandle {
@@ -132,7 +152,7 @@ impl Provider {
         );
         supervisor.spawn("traefik provider", Early::Fatal, answers);
         let hold_back = HoldBack::new(config.governor, known, clock.now(), config.grace);
-        let routes = Routes { config: config.render, hold_back, view, served, state, clock };
+        let routes = Routes { config: config.render, hold_back, view, certificates, served, state, clock };
         supervisor.spawn("traefik routes", Early::Fatal, routes.run(supervisor.shutdown()));
         Ok(handle)
     }

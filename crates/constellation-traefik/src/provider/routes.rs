@@ -9,7 +9,7 @@ use tracing::{debug, error, info, warn};
 
 use super::{Served, status::RoutesState};
 use crate::{
-    document::DynamicConfig,
+    document::{DynamicConfig, TlsSection},
     hold_back::{Held, HoldBack},
     render::{RenderConfig, RouteProblem, render},
 };
@@ -22,6 +22,7 @@ pub(super) struct Routes {
     pub(super) config: RenderConfig,
     pub(super) hold_back: HoldBack,
     pub(super) view: watch::Receiver<Arc<ClusterView>>,
+    pub(super) certificates: watch::Receiver<Arc<TlsSection>>,
     pub(super) served: watch::Sender<Arc<Served>>,
     pub(super) state: watch::Sender<Arc<RoutesState>>,
     pub(super) clock: Arc<dyn Clock>,
@@ -49,6 +50,12 @@ impl Routes {
                         shutdown.cancelled().await;
                         return;
                     }
+                    false
+                }
+                Ok(()) = self.certificates.changed() => {
+                    // Of the same routes there is a new body.
+                    let document = self.served.borrow().document.clone();
+                    self.serve(document);
                     false
                 }
                 () = after(wake) => true,
@@ -92,10 +99,15 @@ impl Routes {
         if self.served.borrow().document == document {
             return false;
         }
-        let served = Served::new(document);
-        debug!(bytes = served.body.len(), "the routes changed");
-        self.served.send_replace(Arc::new(served));
+        self.serve(document);
         true
+    }
+
+    fn serve(&self, document: Option<Arc<DynamicConfig>>) {
+        let tls = Arc::clone(&self.certificates.borrow());
+        let served = Served::new(document, &tls);
+        debug!(bytes = served.body.len(), "what Traefik is told changed");
+        self.served.send_replace(Arc::new(served));
     }
 }
 

@@ -12,6 +12,8 @@ pub struct RenderConfig {
     pub domain: Option<DomainName>,
     /// Entry points (of Traefik's static configuration) for generated routers and for those whose labels name none.
     pub entry_points: Vec<String>,
+    /// Entry points with TLS, on which generated routers are served as well, with whatever certificate Traefik has for the host.
+    pub tls_entry_points: Vec<String>,
     /// The certificate resolver of generated routers; with one they serve TLS, each host with a certificate of its own.
     /// With many services that meets the limits of public authorities: an entry point whose TLS has a wildcard
     /// certificate needs none here.
@@ -29,6 +31,7 @@ impl Default for RenderConfig {
         Self {
             domain: None,
             entry_points: vec!["web".to_owned()],
+            tls_entry_points: Vec::new(),
             cert_resolver: None,
             dial_timeout: Duration::from_millis(300),
             failover_on_errors: true,

@@ -100,6 +100,17 @@ impl<'a> Rendering<'a> {
             middlewares: Arc::clone(middlewares),
             tls: cert_resolver.map(|resolver| Box::new(Tls { cert_resolver: Some(resolver), options: None })),
         };
+        if !self.tls_entry_points.is_empty() {
+            let secure = Route {
+                name: self.made.name(&[&route.name, names::TLS]),
+                rule: route.rule.clone(),
+                entry_points: Arc::clone(&self.tls_entry_points),
+                middlewares: Arc::clone(middlewares),
+                tls: Some(Box::default()),
+                ..route
+            };
+            self.push(secure, &lead);
+        }
         self.push(route, &lead);
     }
 }

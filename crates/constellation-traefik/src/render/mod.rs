@@ -95,6 +95,7 @@ impl<'a> Targets<'a> {
 struct Rendering<'a> {
     config: &'a RenderConfig,
     entry_points: Names,
+    tls_entry_points: Names,
     only_retry: Names,
     claims: Claims<'a>,
     made: Made,
@@ -119,6 +120,7 @@ impl<'a> Rendering<'a> {
         Self {
             config,
             entry_points,
+            tls_entry_points: config.tls_entry_points.iter().map(|name| name.as_str().into()).collect(),
             only_retry: [names::RETRY.into()].into(),
             claims: Claims::default(),
             made: Made::with_capacity(3 * instances),
