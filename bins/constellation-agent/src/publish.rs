@@ -36,11 +36,14 @@ pub enum Reach {
     Forward(SocketAddr),
 }
 
-/// How other nodes can reach a TCP port of a container, given the mesh address of this node.
-pub fn reach(container: &Container, port: u16, mesh: IpAddr) -> Option<Reach> {
+/// How other nodes can reach a port of a container, given the mesh address of this node.
+pub fn reach(container: &Container, (protocol, port): (Protocol, u16), mesh: IpAddr) -> Option<Reach> {
+    let wanted = match protocol {
+        Protocol::Tcp => constellation_docker::Protocol::Tcp,
+        Protocol::Udp => constellation_docker::Protocol::Udp,
+    };
     let is_port = |published: &&constellation_docker::PublishedPort| {
-        published.container.number == port
-            && published.container.protocol == constellation_docker::Protocol::Tcp
+        published.container.number == port && published.container.protocol == wanted
     };
     let published: Vec<_> = container.published.iter().filter(is_port).collect();
     let on_mesh = published.iter().find(|p| p.host_ip == mesh || unspecified_for(p.host_ip, mesh));
@@ -73,11 +76,6 @@ fn unspecified_for(published: IpAddr, mesh: IpAddr) -> bool {
     published.is_unspecified() && published.is_ipv4() == mesh.is_ipv4()
 }
 
-/// The ports that routes lead to.
-fn routed_ports(routes: &RouteSet) -> BTreeSet<u16> {
-    routes.services.values().map(|service| service.port).collect()
-}
-
 /// What the mesh gateway must forward: every routed port of a running container that is not published on the mesh.
 pub fn forwards(report: &Report, wanted: &BTreeMap<InstanceId, Wanted>, mesh: IpAddr) -> BTreeSet<Forward> {
     let mut forwards = BTreeSet::new();
@@ -85,10 +83,10 @@ pub fn forwards(report: &Report, wanted: &BTreeMap<InstanceId, Wanted>, mesh: Ip
         let Some(routes) = wanted.get(&observed.instance).and_then(|wanted| wanted.routes.as_ref()) else {
             continue;
         };
-        for port in routed_ports(routes) {
-            if let Some(Reach::Forward(upstream)) = reach(&observed.container, port, mesh) {
+        for (protocol, port) in routes.ports() {
+            if let Some(Reach::Forward(upstream)) = reach(&observed.container, (protocol, port), mesh) {
                 let (service, instance) = (observed.service.clone(), observed.instance.clone());
-                forwards.insert(Forward { service, instance, port, upstream });
+                forwards.insert(Forward { service, instance, protocol, port, upstream });
             }
         }
     }
@@ -100,7 +98,7 @@ pub fn publication(
     node: NodeFacts,
     report: &Report,
     wanted: &BTreeMap<InstanceId, Wanted>,
-    listening: &BTreeMap<(InstanceId, u16), SocketAddr>,
+    listening: &BTreeMap<(InstanceId, Protocol, u16), SocketAddr>,
 ) -> Publication {
     let mut routes = BTreeMap::new();
     let mut instances = Vec::new();
@@ -138,20 +136,21 @@ fn endpoints(
     observed: &Observed,
     routes: Option<&RouteSet>,
     mesh: IpAddr,
-    listening: &BTreeMap<(InstanceId, u16), SocketAddr>,
+    listening: &BTreeMap<(InstanceId, Protocol, u16), SocketAddr>,
 ) -> Vec<Endpoint> {
     let Some(routes) = routes else { return Vec::new() };
     if observed.health == Health::Stopped {
         return Vec::new();
     }
-    routed_ports(routes)
+    routes
+        .ports()
         .into_iter()
-        .filter_map(|port| {
-            let address = match reach(&observed.container, port, mesh)? {
+        .filter_map(|(protocol, port)| {
+            let address = match reach(&observed.container, (protocol, port), mesh)? {
                 Reach::Published(address) => address,
-                Reach::Forward(_) => *listening.get(&(observed.instance.clone(), port))?,
+                Reach::Forward(_) => *listening.get(&(observed.instance.clone(), protocol, port))?,
             };
-            Some(Endpoint { port, protocol: Protocol::Tcp, address })
+            Some(Endpoint { port, protocol, address })
         })
         .take(ENDPOINTS_MAX)
         .collect()
@@ -168,8 +167,8 @@ pub fn unreachable(
         let Some(routes) = wanted.get(&observed.instance).and_then(|wanted| wanted.routes.as_ref()) else {
             continue;
         };
-        for port in routed_ports(routes) {
-            if reach(&observed.container, port, mesh).is_none() {
+        for (protocol, port) in routes.ports() {
+            if reach(&observed.container, (protocol, port), mesh).is_none() {
                 let message = format!(
                     "its port {port} is routed, but it is on no network with an address: attach it to a bridge network, \
                      or publish the port on {mesh}"

@@ -59,7 +59,7 @@ fn address(text: &str) -> SocketAddr {
 fn a_port_that_is_published_on_the_mesh_needs_no_gateway() {
     for on in [MESH, "0.0.0.0"] {
         assert_eq!(
-            reach(&published(on), 80, mesh()),
+            reach(&published(on), (Protocol::Tcp, 80), mesh()),
             Some(Reach::Published(address("100.64.0.1:8080"))),
             "{on}"
         );
@@ -68,18 +68,21 @@ fn a_port_that_is_published_on_the_mesh_needs_no_gateway() {
 
 #[test]
 fn a_port_that_is_published_on_loopback_only_is_forwarded() {
-    assert_eq!(reach(&published("127.0.0.1"), 80, mesh()), Some(Reach::Forward(address("127.0.0.1:8080"))));
+    assert_eq!(
+        reach(&published("127.0.0.1"), (Protocol::Tcp, 80), mesh()),
+        Some(Reach::Forward(address("127.0.0.1:8080")))
+    );
 }
 
 #[test]
 fn a_port_that_is_not_published_is_forwarded_to_the_container_on_traefiks_network_first() {
     let container = on_networks(&[("backend", "10.0.7.2"), ("stack_publicnet", "10.76.0.2")]);
-    assert_eq!(reach(&container, 80, mesh()), Some(Reach::Forward(address("10.76.0.2:80"))));
+    assert_eq!(reach(&container, (Protocol::Tcp, 80), mesh()), Some(Reach::Forward(address("10.76.0.2:80"))));
 }
 
 #[test]
 fn a_container_without_any_address_is_not_reached() {
-    assert_eq!(reach(&container(), 80, mesh()), None);
+    assert_eq!(reach(&container(), (Protocol::Tcp, 80), mesh()), None);
 }
 
 fn seen(container: Container, health: Health) -> (Report, BTreeMap<InstanceId, Wanted>) {
@@ -115,7 +118,8 @@ fn an_endpoint_is_told_only_once_the_gateway_listens_for_it() {
         |listening| publication(NodeFacts::at(mesh()), &report, &wanted, &listening).instances[0].clone();
     assert_eq!(forwards(&report, &wanted, mesh()).len(), 1);
     assert_eq!(told(BTreeMap::new()).endpoints, []);
-    let listening = BTreeMap::from([(("abcdef012345".parse().unwrap(), 80), address("100.64.0.1:40001"))]);
+    let listening =
+        BTreeMap::from([(("abcdef012345".parse().unwrap(), Protocol::Tcp, 80), address("100.64.0.1:40001"))]);
     assert_eq!(told(listening).tcp(80), Some(address("100.64.0.1:40001")));
 }
 
@@ -127,4 +131,27 @@ fn a_routed_container_that_cannot_be_reached_is_named_with_the_remedy() {
         problems[0].0 == "web" && problems[0].1.contains("publish the port on 100.64.0.1"),
         "{problems:?}"
     );
+}
+
+#[test]
+fn ports_of_tcp_and_udp_routes_are_forwarded_and_told_each_by_its_protocol() {
+    let (report, mut wanted) = seen(on_networks(&[("backend", "10.0.7.2")]), Health::Healthy);
+    let mut routes = RouteSet::default();
+    routes.udp.services.insert("dns".parse().unwrap(), 53);
+    let service =
+        constellation_core::route::TcpService { port: 53, proxy_protocol: None, servers_transport: None };
+    routes.tcp.services.insert("dns".parse().unwrap(), service);
+    wanted.values_mut().for_each(|wanted| wanted.routes = Some(routes.clone()));
+    let forwards: Vec<_> = forwards(&report, &wanted, mesh()).into_iter().collect();
+    assert_eq!(forwards.len(), 2);
+    let listening = forwards
+        .into_iter()
+        .map(|it| {
+            let port = if it.protocol == Protocol::Udp { 2 } else { 1 };
+            ((it.instance, it.protocol, it.port), SocketAddr::new(mesh(), port))
+        })
+        .collect();
+    let told = publication(NodeFacts::at(mesh()), &report, &wanted, &listening).instances[0].clone();
+    assert_eq!(told.tcp(53), Some(address("100.64.0.1:1")));
+    assert_eq!(told.udp(53), Some(address("100.64.0.1:2")));
 }

@@ -47,4 +47,12 @@ impl Instance {
             .find(|endpoint| endpoint.port == port && endpoint.protocol == crate::Protocol::Tcp)
             .map(|endpoint| endpoint.address)
     }
+
+    /// Where a port of it is reached over UDP.
+    pub fn udp(&self, port: u16) -> Option<std::net::SocketAddr> {
+        self.endpoints
+            .iter()
+            .find(|endpoint| endpoint.port == port && endpoint.protocol == crate::Protocol::Udp)
+            .map(|endpoint| endpoint.address)
+    }
 }

@@ -17,6 +17,7 @@ pub mod instance;
 pub mod lease;
 pub mod node;
 pub mod route;
+mod route_l4;
 pub mod time;
 pub mod view;
 

@@ -3,11 +3,18 @@
 //! A [`RouteSet`] is made on the node that runs the container (from its labels, or from a service definition) and
 //! travels to every other node, where routes of all nodes are joined into one document.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{RouteName, RouteSetId};
+pub use crate::route_l4::{TcpRouter, TcpRoutes, TcpService, TcpTls, UdpRouter, UdpRoutes};
+use crate::{
+    endpoint::Protocol,
+    id::{RouteName, RouteSetId},
+};
 
 /// The routes of one container. Containers with equal routes share one set, by its content.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,6 +30,15 @@ pub struct RouteSet {
     /// generated where it is absent.
     #[serde(rename = "g", skip_serializing_if = "Option::is_none")]
     pub generated: Option<RouteName>,
+    /// HTTP middlewares that it defines, by name: one kind each, in Traefik's own JSON.
+    #[serde(rename = "m", skip_serializing_if = "BTreeMap::is_empty")]
+    pub middlewares: BTreeMap<RouteName, serde_json::Value>,
+    /// What is routed by TCP.
+    #[serde(rename = "t", skip_serializing_if = "TcpRoutes::is_empty")]
+    pub tcp: TcpRoutes,
+    /// What is routed by UDP.
+    #[serde(rename = "u", skip_serializing_if = "UdpRoutes::is_empty")]
+    pub udp: UdpRoutes,
 }
 
 impl RouteSet {
@@ -34,7 +50,15 @@ impl RouteSet {
 
     /// Whether it routes nothing.
     pub fn is_empty(&self) -> bool {
-        self.services.is_empty()
+        self.services.is_empty() && self.tcp.services.is_empty() && self.udp.services.is_empty()
+    }
+
+    /// The ports inside the container that its routes lead to.
+    pub fn ports(&self) -> BTreeSet<(Protocol, u16)> {
+        let http = self.services.values().map(|service| (Protocol::Tcp, service.port));
+        let tcp = self.tcp.services.values().map(|service| (Protocol::Tcp, service.port));
+        let udp = self.udp.services.values().map(|port| (Protocol::Udp, *port));
+        http.chain(tcp).chain(udp).collect()
     }
 }
 

@@ -9,17 +9,18 @@ use std::{
     time::Duration,
 };
 
-use constellation_core::{InstanceId, ServiceId};
+use constellation_core::{InstanceId, Protocol, ServiceId};
 use constellation_tasks::{Early, Supervisor};
 use serde::{Deserialize, Serialize};
 use tokio::{
-    net::TcpListener,
+    net::{TcpListener, UdpSocket},
     sync::{mpsc, oneshot, watch},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::{
+    datagrams,
     forward::{self, Counters, Limits},
     ports::{Claim, PortBook, PortRange, PortsExhausted},
 };
@@ -39,10 +40,13 @@ pub struct GatewayConfig {
     pub connect_timeout: Duration,
     /// How long open connections may go on after their endpoint is not wanted any more.
     pub linger: Duration,
+    /// How long a client's session over UDP may be silent in both directions; it ends within twice that.
+    pub session_idle: Duration,
 }
 
 impl GatewayConfig {
-    /// Defaults: 4,096 connections per endpoint, 1 s to connect (a container is on the same machine), 10 s to linger.
+    /// Defaults: 4,096 connections or sessions per endpoint, 1 s to connect (a container is on the same machine), 10 s to linger, 60 s
+    /// of silence.
     pub fn at(mesh: IpAddr) -> Self {
         Self {
             mesh,
@@ -51,6 +55,7 @@ impl GatewayConfig {
             connections_max: 4096,
             connect_timeout: Duration::from_secs(1),
             linger: Duration::from_secs(10),
+            session_idle: Duration::from_secs(60),
         }
     }
 }
@@ -64,21 +69,24 @@ pub struct Forward {
     pub instance: InstanceId,
     /// The port inside the container.
     pub port: u16,
+    /// Its protocol.
+    pub protocol: Protocol,
     /// Where this machine reaches it.
     pub upstream: SocketAddr,
 }
 
 impl Forward {
     fn claim(&self) -> Claim {
-        Claim { service: self.service.clone(), port: self.port, instance: self.instance.clone() }
+        let (service, instance) = (self.service.clone(), self.instance.clone());
+        Claim { service, port: self.port, protocol: self.protocol, instance }
     }
 }
 
 /// Where endpoints are listened for now, and what could not be opened.
 #[derive(Debug, Default)]
 pub struct Opened {
-    /// By instance and port inside the container.
-    pub listening: BTreeMap<(InstanceId, u16), SocketAddr>,
+    /// By instance, protocol and port inside the container.
+    pub listening: BTreeMap<(InstanceId, Protocol, u16), SocketAddr>,
     /// What failed. The other endpoints are open nevertheless.
     pub failed: Vec<GatewayError>,
 }
@@ -113,18 +121,26 @@ pub struct GatewayStatus {
     pub instance: InstanceId,
     /// The port inside the container.
     pub port: u16,
+    /// Its protocol.
+    #[serde(default = "tcp")]
+    pub protocol: Protocol,
     /// Where the gateway listens.
     pub listen: SocketAddr,
     /// Where it forwards to.
     pub upstream: SocketAddr,
-    /// Connections that are open.
+    /// Connections that are open; of UDP, sessions.
     pub open: usize,
-    /// Connections since it was opened.
+    /// Connections or sessions since it was opened.
     pub accepted: u64,
-    /// Of these, closed because too many were open.
+    /// Connections that were closed because too many were open; of UDP, datagrams that were dropped because of it.
     pub refused: u64,
-    /// Of these, closed because the container did not answer.
+    /// Connections that were closed because the container did not answer; of UDP, datagrams that it refused.
     pub unreachable: u64,
+}
+
+/// What earlier agents told of.
+const fn tcp() -> Protocol {
+    Protocol::Tcp
 }
 
 /// Commands that wait at most: `sync` has one caller, and people ask for the status now and then.
@@ -158,6 +174,12 @@ impl GatewayHandle {
         self.commands.send(Command::Status(reply)).await.map_err(|_| GatewayError::Closed)?;
         answer.await.map_err(|_| GatewayError::Closed)
     }
+}
+
+/// A port that was opened.
+enum Listening {
+    Tcp(TcpListener),
+    Udp(UdpSocket),
 }
 
 struct Listener {
@@ -225,7 +247,9 @@ impl Gateway {
         let mut opened = Opened::default();
         for forward in wanted {
             match self.open(&forward).await {
-                Ok(listen) => drop(opened.listening.insert((forward.instance, forward.port), listen)),
+                Ok(listen) => {
+                    opened.listening.insert((forward.instance, forward.protocol, forward.port), listen);
+                }
                 Err(error) => opened.failed.push(error),
             }
         }
@@ -247,24 +271,43 @@ impl Gateway {
             return Ok(listener.listen);
         }
         let (listener, listen) = self.listen(&claim).await?;
+        let protocol = claim.protocol;
         let (upstream, watched) = watch::channel(forward.upstream);
         let (counters, closing) = (Arc::<Counters>::default(), CancellationToken::new());
-        let limits = Limits {
-            connections_max: self.config.connections_max,
-            connect_timeout: self.config.connect_timeout,
-            linger: self.config.linger,
-        };
-        let task = forward::run(listener, watched, limits, Arc::clone(&counters), closing.clone());
-        self.supervisor.spawn(format!("mesh gateway {listen}"), Early::Fine, task);
-        info!(service = %claim.service, port = claim.port, %listen, upstream = %forward.upstream, "the mesh gateway opens an endpoint");
+        let (name, counted, ending) =
+            (format!("mesh gateway {listen}"), Arc::clone(&counters), closing.clone());
+        match listener {
+            Listening::Tcp(listener) => {
+                let limits = Limits {
+                    connections_max: self.config.connections_max,
+                    connect_timeout: self.config.connect_timeout,
+                    linger: self.config.linger,
+                };
+                let task = forward::run(listener, watched, limits, counted, ending);
+                self.supervisor.spawn(name, Early::Fine, task);
+            }
+            Listening::Udp(listener) => {
+                let limits = datagrams::Limits {
+                    sessions_max: self.config.connections_max,
+                    idle: self.config.session_idle,
+                };
+                let task = datagrams::run(listener, watched, limits, counted, ending);
+                self.supervisor.spawn(name, Early::Fine, task);
+            }
+        }
+        info!(service = %claim.service, port = claim.port, ?protocol, %listen, upstream = %forward.upstream, "the mesh gateway opens an endpoint");
         self.listeners.insert(claim, Listener { upstream, listen, counters, closing });
         Ok(listen)
     }
 
-    async fn listen(&mut self, claim: &Claim) -> Result<(TcpListener, SocketAddr), GatewayError> {
+    async fn listen(&mut self, claim: &Claim) -> Result<(Listening, SocketAddr), GatewayError> {
         loop {
             let address = SocketAddr::new(self.config.mesh, self.book.assign(claim)?);
-            match TcpListener::bind(address).await {
+            let bound = match claim.protocol {
+                Protocol::Tcp => TcpListener::bind(address).await.map(Listening::Tcp),
+                Protocol::Udp => UdpSocket::bind(address).await.map(Listening::Udp),
+            };
+            match bound {
                 Ok(listener) => return Ok((listener, address)),
                 // Somebody else has this port: take the next, and remember that.
                 Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
@@ -285,6 +328,7 @@ impl Gateway {
                 service: claim.service.clone(),
                 instance: claim.instance.clone(),
                 port: claim.port,
+                protocol: claim.protocol,
                 listen: listener.listen,
                 upstream: *listener.upstream.borrow(),
                 open: listener.counters.open.load(Ordering::Relaxed),

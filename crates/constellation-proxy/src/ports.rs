@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use constellation_core::{InstanceId, ServiceId};
+use constellation_core::{InstanceId, Protocol, ServiceId};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -13,6 +13,8 @@ pub struct Claim {
     pub service: ServiceId,
     /// The port inside the container.
     pub port: u16,
+    /// Its protocol. One port of the mesh address is never given to both.
+    pub protocol: Protocol,
     /// The instance.
     pub instance: InstanceId,
 }
@@ -94,6 +96,13 @@ struct Slot {
     service: ServiceId,
     port: u16,
     slot: u32,
+    #[serde(default = "tcp")]
+    protocol: Protocol,
+}
+
+/// What was written down before there was another.
+const fn tcp() -> Protocol {
+    Protocol::Tcp
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -148,6 +157,7 @@ impl PortBook {
             claims.contains(&Claim {
                 service: slot.service.clone(),
                 port: slot.port,
+                protocol: slot.protocol,
                 instance: instance.clone(),
             })
         });
@@ -174,7 +184,9 @@ impl PortBook {
     }
 
     fn slot_of(&self, claim: &Claim) -> Slot {
-        let slots = (0..).map(|slot| Slot { service: claim.service.clone(), port: claim.port, slot });
+        let numbered =
+            |slot| Slot { service: claim.service.clone(), port: claim.port, slot, protocol: claim.protocol };
+        let slots = (0..).map(numbered);
         let mut first_free = None;
         for slot in slots {
             match self.holders.get(&slot) {
@@ -186,11 +198,12 @@ impl PortBook {
                 None => {}
             }
         }
-        first_free.unwrap_or(Slot { service: claim.service.clone(), port: claim.port, slot: 0 })
+        first_free.unwrap_or_else(|| numbered(0))
     }
 
     fn choose(&mut self, slot: &Slot) -> Option<u16> {
-        let digest = Sha256::digest(format!("{}:{}:{}", slot.service, slot.port, slot.slot));
+        let protocol = if slot.protocol == Protocol::Udp { "udp:" } else { "" };
+        let digest = Sha256::digest(format!("{protocol}{}:{}:{}", slot.service, slot.port, slot.slot));
         let seed = digest.iter().take(8).fold(0u64, |seed, &byte| seed << 8 | u64::from(byte));
         let used: BTreeSet<u16> = self.ports.values().copied().collect();
         let free = |port: &u16| !used.contains(port) && !self.taken.contains(port);
@@ -214,7 +227,8 @@ mod tests {
     use super::*;
 
     fn claim(service: &str, port: u16, instance: &str) -> Claim {
-        Claim { service: service.parse().unwrap(), port, instance: instance.parse().unwrap() }
+        let (service, instance) = (service.parse().unwrap(), instance.parse().unwrap());
+        Claim { service, port, protocol: Protocol::Tcp, instance }
     }
 
     #[test]
@@ -241,6 +255,20 @@ mod tests {
         assert_ne!(second, preferred);
         let mut reborn = PortBook::from_json(range, &book.to_json().unwrap()).unwrap();
         assert_eq!(reborn.assign(&claim("web", 80, "b")).unwrap(), second);
+    }
+
+    #[test]
+    fn a_port_for_datagrams_is_another_and_what_was_written_before_there_were_any_is_read() {
+        let range = PortRange::default();
+        let old = br#"[{"service":"dns","port":53,"slot":0,"listen":40123}]"#;
+        let mut book = PortBook::from_json(range, old).unwrap();
+        let tcp = claim("dns", 53, "a");
+        assert_eq!(book.assign(&tcp).unwrap(), 40_123);
+        let udp = Claim { protocol: Protocol::Udp, ..tcp };
+        let listen = book.assign(&udp).unwrap();
+        assert_ne!(listen, 40_123);
+        let mut reborn = PortBook::from_json(range, &book.to_json().unwrap()).unwrap();
+        assert_eq!(reborn.assign(&udp).unwrap(), listen);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
 
+use constellation_core::Protocol;
 use constellation_proxy::{Forward, Gateway, GatewayConfig, GatewayHandle, PortRange};
 use constellation_tasks::{Drained, Early, Supervisor};
 use tokio::{
@@ -28,7 +29,8 @@ async fn service(supervisor: &Supervisor, name: &'static str) -> SocketAddr {
 }
 
 fn forward(instance: &str, upstream: SocketAddr) -> Forward {
-    Forward { service: "web".parse().unwrap(), instance: instance.parse().unwrap(), port: 80, upstream }
+    let (service, instance) = ("web".parse().unwrap(), instance.parse().unwrap());
+    Forward { service, instance, port: 80, protocol: Protocol::Tcp, upstream }
 }
 
 /// A range of its own per test, so that tests may run side by side.

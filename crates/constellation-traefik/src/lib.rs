@@ -7,7 +7,7 @@
 //!
 //! All but [`Provider`] is pure. Nothing here knows how views come about, how an instance is reached from another node, or
 //! who else reads the same view: it takes a `watch` of [`ClusterView`](constellation_core::ClusterView)s and that is all.
-//! TCP and UDP routers, and middlewares defined by label, are not supported yet; such labels are named as problems.
+//! TCP and UDP routers go into the document as Traefik has them; failing over is HTTP's.
 
 pub mod document;
 pub mod explain;
@@ -16,6 +16,7 @@ pub mod labels;
 mod names;
 mod provider;
 pub mod render;
+mod schema;
 mod static_config;
 
 pub use constellation_rules as rules;

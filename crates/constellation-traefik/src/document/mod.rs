@@ -8,6 +8,7 @@
 //! Traefik hashes the bytes and does nothing when they are the ones that it has.
 
 mod duration;
+mod l4;
 mod tls;
 mod validate;
 
@@ -19,6 +20,7 @@ use crate::names;
 
 pub use self::{
     duration::GoDuration,
+    l4::{L4LoadBalancer, L4Server, L4Service, ProxyProtocol, Tcp, TcpRouter, TcpTls, Udp, UdpRouter},
     tls::{InlineCertificate, TlsSection},
     validate::{DocumentFault, InvalidDocument},
 };
@@ -28,6 +30,10 @@ pub type Name = Arc<str>;
 
 /// A list of names, shared because most routers have the same.
 pub type Names = Arc<[Name]>;
+
+/// What names of this document end in, where others name them: the provider that Traefik has them from, and the one that labels were
+/// written for.
+pub(crate) const PROVIDER_SUFFIXES: [&str; 2] = ["@docker", "@http"];
 
 /// The highest priority that a router may have: Traefik refuses higher ones, which it keeps for its own routers.
 pub const PRIORITY_MAX: i64 = i64::MAX - 1000;
@@ -39,6 +45,12 @@ pub struct DynamicConfig {
     /// Everything about HTTP.
     #[serde(skip_serializing_if = "Http::is_empty")]
     pub http: Http,
+    /// Everything about TCP.
+    #[serde(skip_serializing_if = "Tcp::is_empty")]
+    pub tcp: Tcp,
+    /// Everything about UDP.
+    #[serde(skip_serializing_if = "Udp::is_empty")]
+    pub udp: Udp,
 }
 
 /// HTTP routers and what they refer to, by name.
@@ -250,6 +262,9 @@ pub struct FailoverErrors {
 pub enum Middleware {
     /// Tries again.
     Retry(Retry),
+    /// What labels define: one kind, as Traefik has it.
+    #[serde(untagged)]
+    Written(serde_json::Value),
 }
 
 /// Tries a request again that no server has received a byte of.
@@ -290,12 +305,12 @@ impl DynamicConfig {
     pub fn to_bytes_with(&self, tls: &TlsSection) -> Vec<u8> {
         #[derive(Serialize)]
         struct Whole<'d> {
-            #[serde(skip_serializing_if = "Http::is_empty")]
-            http: &'d Http,
+            #[serde(flatten)]
+            document: &'d DynamicConfig,
             #[serde(skip_serializing_if = "TlsSection::is_empty")]
             tls: &'d TlsSection,
         }
-        serde_json::to_vec(&Whole { http: &self.http, tls }).unwrap_or_default()
+        serde_json::to_vec(&Whole { document: self, tls }).unwrap_or_default()
     }
 
     /// How many different servers it leads to.

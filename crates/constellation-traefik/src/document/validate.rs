@@ -2,7 +2,8 @@
 
 use constellation_rules as rules;
 
-use super::{DynamicConfig, Http, LoadBalancer, Middleware, Name, PRIORITY_MAX, Router, Service};
+use super::{DynamicConfig, Http, LoadBalancer, Middleware, Name, PRIORITY_MAX, Router, Service, Tcp, Udp};
+use crate::schema::{HTTP_MIDDLEWARES, TCP_MIDDLEWARES, conforms};
 
 /// A document that Traefik would refuse, or take otherwise than it is meant.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -40,10 +41,19 @@ impl DynamicConfig {
             check.service(name, service);
         }
         for (name, middleware) in &self.http.middlewares {
-            let Middleware::Retry(retry) = middleware;
             check.name("middleware", name);
-            check.demand(retry.attempts >= 2, || format!("middleware `{name}`"), "tries less than twice");
+            let object = || format!("middleware `{name}`");
+            match middleware {
+                Middleware::Retry(retry) => {
+                    check.demand(retry.attempts >= 2, object, "tries less than twice");
+                }
+                Middleware::Written(value) => {
+                    check.demand(conforms(value, HTTP_MIDDLEWARES), object, "is none that Traefik knows");
+                }
+            }
         }
+        check.tcp(&self.tcp);
+        check.udp(&self.udp);
         for (name, transport) in &self.http.servers_transports {
             check.name("transport", name);
             let timeouts = &transport.forwarding_timeouts;
@@ -119,6 +129,35 @@ impl Check<'_> {
                 self.demand(failover.service != failover.fallback, object, "falls over to itself");
                 self.demand(!failover.errors.status.is_empty(), object, "falls over on no error");
             }
+        }
+    }
+
+    fn tcp(&mut self, tcp: &Tcp) {
+        for (name, router) in &tcp.routers {
+            let object = || format!("TCP router `{name}`");
+            self.name("TCP router", name);
+            self.demand(!router.entry_points.is_empty(), object, "names no entry point");
+            self.demand(!router.rule.is_empty(), object, "has no rule");
+            let priority = router.priority.is_none_or(|priority| (1..=PRIORITY_MAX).contains(&priority));
+            self.demand(priority, object, "has a priority that is none");
+            let leads = is_foreign(&router.service) || tcp.services.contains_key(&router.service);
+            self.demand(leads, object, "leads to a service that is not there");
+            let known = |name: &Name| is_foreign(name) || tcp.middlewares.contains_key(name);
+            self.demand(router.middlewares.iter().all(known), object, "uses a middleware that is not there");
+        }
+        for (name, value) in &tcp.middlewares {
+            let object = || format!("TCP middleware `{name}`");
+            self.demand(conforms(value, TCP_MIDDLEWARES), object, "is none that Traefik knows");
+        }
+    }
+
+    fn udp(&mut self, udp: &Udp) {
+        for (name, router) in &udp.routers {
+            let object = || format!("UDP router `{name}`");
+            self.name("UDP router", name);
+            self.demand(!router.entry_points.is_empty(), object, "names no entry point");
+            let leads = is_foreign(&router.service) || udp.services.contains_key(&router.service);
+            self.demand(leads, object, "leads to a service that is not there");
         }
     }
 

@@ -60,13 +60,40 @@ pub(super) struct Drafts {
     /// By name in lower case: names that differ in case alone are one.
     routers: BTreeMap<String, (RouteName, Draft)>,
     services: BTreeMap<String, (RouteName, Draft)>,
+    middlewares: BTreeMap<String, (RouteName, Draft)>,
+    pub(super) tcp: L4Drafts,
+    pub(super) udp: L4Drafts,
     /// Our own labels, by their name after `constellation.`.
     pub(super) own: BTreeMap<String, Field>,
     /// Whether a router was dropped before its fields were looked at.
     pub(super) router_dropped: bool,
 }
 
+/// Routers, services and middlewares below HTTP.
+#[derive(Clone, Debug, Default)]
+pub(super) struct L4Drafts {
+    pub(super) routers: BTreeMap<String, (RouteName, Draft)>,
+    pub(super) services: BTreeMap<String, (RouteName, Draft)>,
+    pub(super) middlewares: BTreeMap<String, (RouteName, Draft)>,
+}
+
+impl L4Drafts {
+    fn is_empty(&self) -> bool {
+        self.routers.is_empty() && self.services.is_empty()
+    }
+}
+
 impl Drafts {
+    /// Whether the labels are about TCP or UDP and say nothing of HTTP: then no HTTP service is made for them.
+    pub(super) fn only_l4(&self) -> bool {
+        let http = self.routers.is_empty() && self.services.is_empty() && self.middlewares.is_empty();
+        http && !(self.tcp.is_empty() && self.udp.is_empty())
+    }
+
+    pub(super) fn middlewares(&self) -> impl Iterator<Item = (&RouteName, &Draft)> {
+        self.middlewares.values().map(|(name, draft)| (name, draft))
+    }
+
     pub(super) fn sort(labels: &BTreeMap<String, String>, problems: &mut Problems) -> Self {
         let mut drafts = Self::default();
         for (label, value) in labels {
@@ -130,15 +157,23 @@ impl Drafts {
             ["traefik", "http", "services", _, "loadbalancer", rest @ ..] if !rest.is_empty() => {
                 Self::collect(&mut self.services, "service", path(rest), field, problems);
             }
-            ["traefik", "http", "middlewares", name, ..] => {
-                let text = format!(
-                    "middlewares are not read from labels yet; define it in Traefik's file provider and write \
-                     `{name}@file`"
-                );
-                problems.not_yet(label, text);
+            ["traefik", "http", "middlewares", _, rest @ ..] if !rest.is_empty() => {
+                Self::collect(&mut self.middlewares, "middleware", path(rest), field, problems);
             }
-            ["traefik", protocol @ ("tcp" | "udp"), ..] => {
-                problems.not_yet(label, format!("{protocol} routers are not supported yet"));
+            ["traefik", "tcp", "routers", _, rest @ ..] if !rest.is_empty() => {
+                Self::collect(&mut self.tcp.routers, "TCP router", path(rest), field, problems);
+            }
+            ["traefik", "tcp", "services", _, "loadbalancer", rest @ ..] if !rest.is_empty() => {
+                Self::collect(&mut self.tcp.services, "TCP service", path(rest), field, problems);
+            }
+            ["traefik", "tcp", "middlewares", _, rest @ ..] if !rest.is_empty() => {
+                Self::collect(&mut self.tcp.middlewares, "TCP middleware", path(rest), field, problems);
+            }
+            ["traefik", "udp", "routers", _, rest @ ..] if !rest.is_empty() => {
+                Self::collect(&mut self.udp.routers, "UDP router", path(rest), field, problems);
+            }
+            ["traefik", "udp", "services", _, "loadbalancer", rest @ ..] if !rest.is_empty() => {
+                Self::collect(&mut self.udp.services, "UDP service", path(rest), field, problems);
             }
             _ => {
                 problems.push(

@@ -4,6 +4,9 @@
 //! from Traefik is deliberate: one mistake leaves out the router that it is in and not the whole container, and what
 //! is left out is said.
 //!
+//! One difference is in reading itself: Traefik passes over the items of a plain list that are written with an index
+//! (`sourcerange[0]=...`), without a word, so that an allow list written so allows everybody. Here they are read.
+//!
 //! Names of fields are read in any case, as Traefik does. So are the names of routers and services: two that differ
 //! in case alone are one, spelt as the first in sorted order.
 //!
@@ -12,10 +15,12 @@
 //! them could serve it without its authentication; and the generated routes of that service are withheld, too.
 
 mod draft;
+mod l4;
+mod middleware;
 mod problem;
 mod router;
 mod service;
-mod value;
+pub(crate) mod value;
 
 use std::collections::BTreeMap;
 
@@ -26,6 +31,7 @@ use constellation_core::{
 
 pub use self::problem::{LabelProblem, LabelProblemKind};
 use self::{draft::Drafts, problem::Problems};
+use crate::schema::HTTP_MIDDLEWARES;
 
 /// The most routers that one container may have, and the most services.
 pub const ROUTERS_MAX: usize = 64;
@@ -77,7 +83,8 @@ pub fn parse_labels(
         problems.retain_about_enable();
         return ParsedLabels { routes: None, problems: problems.into_vec() };
     }
-    let services = services(service, &drafts, ports, &mut problems);
+    let services =
+        if drafts.only_l4() { BTreeMap::new() } else { services(service, &drafts, ports, &mut problems) };
     let mut withheld = drafts.router_dropped | drafts.generated_off(&mut problems);
     let mut routers = BTreeMap::new();
     for (name, draft) in drafts.routers() {
@@ -88,8 +95,10 @@ pub fn parse_labels(
         }
     }
     let generated = if withheld { None } else { generated(service, &services) };
-    let set = RouteSet { routers, services, generated };
-    let routes = (!set.routers.is_empty() || !set.services.is_empty()).then_some(set);
+    let middlewares = middleware::all(drafts.middlewares(), HTTP_MIDDLEWARES, &mut problems);
+    let (tcp, udp) = (l4::tcp(&drafts, &mut problems), l4::udp(&drafts, &mut problems));
+    let set = RouteSet { routers, services, generated, middlewares, tcp, udp };
+    let routes = (set != RouteSet::default()).then_some(set);
     ParsedLabels { routes, problems: problems.into_vec() }
 }
 

@@ -11,7 +11,7 @@ use constellation_rules::Rule;
 use super::{
     Built, LabelConfig,
     draft::{Draft, Field},
-    only_service, own_service,
+    middleware, only_service, own_service,
     problem::Problems,
     value,
 };
@@ -138,7 +138,7 @@ fn lists(draft: &Draft) -> Result<Lists, (&'static str, String)> {
     // Their order means nothing; sorted, two spellings of one router are equal.
     entry_points.sort_unstable();
     entry_points.dedup();
-    Ok((entry_points, named("middlewares", value::foreign)?))
+    Ok((entry_points, named("middlewares", value::ours_or_foreign)?))
 }
 
 fn destination(wanted: &str, services: &BTreeMap<RouteName, HttpService>) -> Result<String, String> {
@@ -151,6 +151,7 @@ fn destination(wanted: &str, services: &BTreeMap<RouteName, HttpService>) -> Res
             }
         };
     }
+    let wanted = middleware::own(wanted);
     if wanted.contains('@') {
         return value::foreign(wanted);
     }

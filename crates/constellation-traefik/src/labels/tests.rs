@@ -162,7 +162,7 @@ fn one_mistake_leaves_out_one_router_and_is_named() {
 #[test]
 fn what_could_be_a_guard_takes_its_router_and_the_generated_routes_with_it() {
     for guard in [
-        "traefik.http.routers.a.middlewares=auth",
+        "traefik.http.routers.a.middlewares=auth@",
         "traefik.http.routers.a.middelwares=auth@file",
         "traefik.http.routers.a.tls.options=mtls",
     ] {
@@ -253,8 +253,8 @@ fn what_is_unknown_or_not_supported_yet_is_said_and_changes_nothing() {
     let parsed = read(
         &[
             "traefik.htpp.routers.a.rule=Host(`a`)",
-            "traefik.tcp.routers.a.rule=HostSNI(`a`)",
-            "traefik.http.middlewares.auth.basicauth.users=a:b",
+            "traefik.http.routers.b.rule=Host(`b`)",
+            "traefik.http.routers.b.observability.accesslogs=false",
             "traefik.http.services.a.loadbalancer.server.port=80",
             "traefik.http.services.a.loadbalancer.strategy=p2c",
             "traefik.http.services.a.loadbalancer.colour=red",
@@ -266,16 +266,90 @@ fn what_is_unknown_or_not_supported_yet_is_said_and_changes_nothing() {
         kinds,
         [
             LabelProblemKind::Unknown, // htpp; sorted first
-            LabelProblemKind::NotYet,
-            LabelProblemKind::NotYet,
             LabelProblemKind::Unknown,
+            LabelProblemKind::NotYet,
             LabelProblemKind::NotYet,
         ],
         "{}",
         texts(&parsed)
     );
-    assert!(texts(&parsed).contains("`auth@file`"));
     assert_eq!(parsed.routes.unwrap().services.len(), 1);
+}
+
+#[test]
+fn middlewares_are_read_and_named_as_the_docker_provider_names_them() {
+    let set = set(
+        &[
+            "traefik.http.routers.a.rule=Host(`a`)",
+            "traefik.http.routers.a.middlewares=auth, both@docker,seen@file",
+            "traefik.http.middlewares.auth.basicauth.users=u:p",
+            "traefik.http.middlewares.both.chain.middlewares=auth@docker,seen@file",
+        ],
+        &[80],
+    );
+    assert_eq!(router(&set, "a").middlewares, ["auth", "both", "seen@file"]);
+    let middleware = |name: &str| set.middlewares[&name.parse::<RouteName>().unwrap()].to_string();
+    assert_eq!(middleware("auth"), r#"{"basicAuth":{"users":["u:p"]}}"#);
+    assert_eq!(middleware("both"), r#"{"chain":{"middlewares":["auth","seen@file"]}}"#);
+}
+
+#[test]
+fn a_middleware_with_a_mistake_is_left_out_whole_and_said() {
+    let parsed = read(
+        &[
+            "traefik.http.middlewares.a.basicauth.users=u:p",
+            "traefik.http.middlewares.a.basicauth.usrfile=/x",
+            "traefik.http.middlewares.b.basicauth.users=u:p",
+            "traefik.http.middlewares.b.stripprefix.prefixes=/x",
+        ],
+        &[80],
+    );
+    assert!(parsed.routes.clone().unwrap().middlewares.is_empty());
+    let said = texts(&parsed);
+    assert!(said.contains("no field `usrfile`; the middleware `a` is left out"), "{said}");
+    assert!(said.contains("several kinds: basicAuth, stripPrefix"), "{said}");
+}
+
+#[test]
+fn tcp_and_udp_are_read_and_make_no_http_service_of_their_port() {
+    let set = set(
+        &[
+            "traefik.tcp.routers.db.rule=HostSNI(`db.test`)",
+            "traefik.tcp.routers.db.entrypoints=mongo",
+            "traefik.tcp.routers.db.tls.passthrough=true",
+            "traefik.tcp.routers.db.middlewares=few",
+            "traefik.tcp.middlewares.few.inflightconn.amount=5",
+            "traefik.tcp.services.db.loadbalancer.server.port=27017",
+            "traefik.tcp.services.db.loadbalancer.proxyprotocol.version=2",
+            "traefik.udp.routers.dns.entrypoints=dns",
+            "traefik.udp.services.dns.loadbalancer.server.port=53",
+        ],
+        &[27017],
+    );
+    assert!(set.services.is_empty() && set.generated.is_none());
+    let db = &set.tcp.routers[&"db".parse::<RouteName>().unwrap()];
+    assert_eq!((db.service.as_str(), db.entry_points.as_slice()), ("db", &["mongo".to_owned()][..]));
+    assert!(db.tls.as_ref().unwrap().passthrough);
+    assert_eq!(set.tcp.services[&"db".parse::<RouteName>().unwrap()].proxy_protocol, Some(2));
+    assert_eq!(set.udp.routers[&"dns".parse::<RouteName>().unwrap()].service, "dns");
+    assert_eq!(set.ports().len(), 2);
+}
+
+#[test]
+fn what_would_be_everywhere_or_nowhere_below_http_is_left_out_with_its_reason() {
+    for (line, reason) in [
+        ("traefik.tcp.routers.a.rule=HostSNI(`*`)", "on which entry points"),
+        ("traefik.tcp.routers.a.rule=Host(`a`)", "asks by HostSNI"),
+        ("traefik.tcp.routers.a.colour=red", "no such field"),
+        ("traefik.tcp.services.b.loadbalancer.server.tls=true", "no such field"),
+        ("traefik.udp.routers.a.entrypoints=dns", "say which of them"),
+        ("traefik.udp.services.b.loadbalancer.server.port=0", "not a port"),
+    ] {
+        let parsed = read(&[line], &[80]);
+        assert!(texts(&parsed).contains(reason), "{line}: {}", texts(&parsed));
+        let set = parsed.routes.unwrap_or_default();
+        assert!(set.tcp.is_empty() && set.udp.is_empty(), "{line}");
+    }
 }
 
 #[test]

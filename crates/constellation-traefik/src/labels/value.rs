@@ -6,7 +6,7 @@ use std::time::Duration;
 pub(super) const DURATION_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Go's `strconv.ParseBool`.
-pub(super) fn boolean(text: &str) -> Result<bool, String> {
+pub(crate) fn boolean(text: &str) -> Result<bool, String> {
     match text.trim() {
         "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
         "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
@@ -15,7 +15,7 @@ pub(super) fn boolean(text: &str) -> Result<bool, String> {
 }
 
 /// A whole number within bounds.
-pub(super) fn number<T>(text: &str, what: &str) -> Result<T, String>
+pub(crate) fn number<T>(text: &str, what: &str) -> Result<T, String>
 where
     T: std::str::FromStr,
 {
@@ -63,8 +63,20 @@ pub(super) fn foreign(text: &str) -> Result<String, String> {
     }
 }
 
+/// The name of a middleware: one that labels define, here or on another container, or `name@provider`.
+pub(super) fn ours_or_foreign(text: &str) -> Result<String, String> {
+    let name = reference(text)?;
+    let own = super::middleware::own(&name);
+    if own.contains('@') {
+        return foreign(own);
+    }
+    own.parse::<constellation_core::RouteName>()
+        .map(|name| name.as_str().to_owned())
+        .map_err(|error| error.to_string())
+}
+
 /// Free text on one line.
-pub(super) fn line(text: &str) -> Result<String, String> {
+pub(crate) fn line(text: &str) -> Result<String, String> {
     if text.chars().any(char::is_control) {
         return Err("it has control characters".to_owned());
     }
@@ -72,7 +84,7 @@ pub(super) fn line(text: &str) -> Result<String, String> {
 }
 
 /// Go's `time.ParseDuration`, or a bare number of seconds. Fractions of a millisecond are rounded up.
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("`{}` is not a duration; write for example 500ms, 30s or 1m30s", short(text));
     let trimmed = text.trim();
     let nanos = match trimmed.parse::<u64>() {

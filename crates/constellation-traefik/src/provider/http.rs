@@ -1,6 +1,6 @@
 //! Answers Traefik, from memory.
 
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use super::{Served, status::Polls};
-use crate::document::Http;
+use crate::document::DynamicConfig;
 
 /// Connections at once. Traefik keeps one; the rest is for people and their tools. Further ones wait in the backlog.
 const CONNECTIONS_MAX: usize = 64;
@@ -98,17 +98,16 @@ async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, shutdow
 }
 
 fn router(answers: Answers) -> Router {
-    let nothing = || get(|| async { json(&BTreeMap::<(), ()>::new()) });
     Router::new()
         .route("/", get(document))
         .route("/api/dynamic", get(document))
-        .route("/api/http/routers", get(|state| part(state, |http| json(&http.routers))))
-        .route("/api/http/services", get(|state| part(state, |http| json(&http.services))))
-        .route("/api/http/middlewares", get(|state| part(state, |http| json(&http.middlewares))))
-        .route("/api/tcp/routers", nothing())
-        .route("/api/tcp/services", nothing())
-        .route("/api/udp/routers", nothing())
-        .route("/api/udp/services", nothing())
+        .route("/api/http/routers", get(|state| part(state, |all| json(&all.http.routers))))
+        .route("/api/http/services", get(|state| part(state, |all| json(&all.http.services))))
+        .route("/api/http/middlewares", get(|state| part(state, |all| json(&all.http.middlewares))))
+        .route("/api/tcp/routers", get(|state| part(state, |all| json(&all.tcp.routers))))
+        .route("/api/tcp/services", get(|state| part(state, |all| json(&all.tcp.services))))
+        .route("/api/udp/routers", get(|state| part(state, |all| json(&all.udp.routers))))
+        .route("/api/udp/services", get(|state| part(state, |all| json(&all.udp.services))))
         .route("/health", get(|| async { "ok\n" }))
         .with_state(answers)
 }
@@ -124,9 +123,9 @@ async fn document(State(answers): State<Answers>) -> Response {
 }
 
 /// A part of the document, for people.
-async fn part(State(answers): State<Answers>, of: fn(&Http) -> Response) -> Response {
+async fn part(State(answers): State<Answers>, of: fn(&DynamicConfig) -> Response) -> Response {
     let served = Arc::clone(&answers.served.borrow());
-    served.document.as_ref().map_or_else(starting, |document| of(&document.http))
+    served.document.as_ref().map_or_else(starting, |document| of(document))
 }
 
 /// Any other answer than 200 makes Traefik keep what it has.

@@ -8,7 +8,6 @@ use super::{
     Balancer, Placed, Rendering, RouteProblemKind,
     balance::{Lead, balance_node},
     claims::Label,
-    is_foreign,
     routers::Route,
 };
 use crate::{
@@ -26,7 +25,8 @@ impl<'a> Rendering<'a> {
         let service = placed.service;
         let Some(name) = &service.routes.generated else { return };
         let Some(balancer) = placed.balancer(name.as_str()) else { return };
-        let Some(middlewares) = guards(service.routes, name.as_str()) else {
+        let guards = guards(service.routes, name.as_str());
+        let Some(middlewares) = guards.and_then(|guards| self.through(guards).ok()) else {
             let text = "its routers are guarded in ways that a generated route could not be; no route is generated \
                         (constellation.generated-routes=false says that none is wanted)";
             let about = format!("host `{}.{domain}`", service.id.host_label());
@@ -127,15 +127,14 @@ struct Hosts<'a, 'h> {
 /// What a generated route must pass through: what every router to the same load balancer passes through. A route that
 /// nobody wrote must not open what the written ones guard. `None` where they differ in it, where TLS options ask for
 /// more, or where a rule admits some clients alone.
-fn guards(routes: &RouteSet, service: &str) -> Option<Names> {
+fn guards<'r>(routes: &'r RouteSet, service: &str) -> Option<&'r [String]> {
     let mut routers = routes.routers.values().filter(|router| router.service == service).peekable();
-    let Some(first) = routers.peek().copied() else { return Some([].into()) };
+    let Some(first) = routers.peek().copied() else { return Some(&[]) };
     let agree = routers.all(|router| {
         let rule = router.rule.to_ascii_lowercase();
         router.middlewares == first.middlewares
             && router.tls.as_ref().is_none_or(|tls| tls.options.is_none())
             && !["clientip", "header"].iter().any(|matcher| rule.contains(matcher))
     });
-    let known = first.middlewares.iter().all(|name| is_foreign(name));
-    (agree && known).then(|| first.middlewares.iter().map(|name| name.as_str().into()).collect())
+    agree.then_some(first.middlewares.as_slice())
 }

@@ -19,6 +19,8 @@ mod claims;
 mod config;
 mod gather;
 mod generated;
+mod l4;
+mod middlewares;
 mod problem;
 mod routers;
 
@@ -29,14 +31,16 @@ use self::{
     balance::{Lead, Made, Target, balance},
     claims::Claims,
     gather::{Gathered, gather},
+    middlewares::Middlewares,
 };
 pub use self::{
     config::RenderConfig,
     problem::{RouteProblem, RouteProblemKind},
 };
 use crate::{
-    document::{DynamicConfig, Http, Name, Names, Router},
+    document::{DynamicConfig, Http, Middleware, Name, Names, Router},
     names,
+    schema::HTTP_MIDDLEWARES,
 };
 
 /// What a view renders to.
@@ -51,13 +55,23 @@ pub struct Rendered {
 /// Renders the routes of every service in the cluster.
 pub fn render(view: &ClusterView, config: &RenderConfig) -> Rendered {
     let services = gather(view);
-    let mut rendering = Rendering::new(config, &services);
+    let mut problems = Vec::new();
+    let middlewares = Middlewares::gather(
+        &services,
+        |service| &service.routes.middlewares,
+        HTTP_MIDDLEWARES,
+        &mut problems,
+    );
+    let (tcp, udp) = l4::render(&services, &mut problems);
+    let mut rendering = Rendering::new(config, &services, middlewares, problems);
     let placed: Vec<Placed<'_>> = services.iter().map(|service| rendering.place(service)).collect();
     // After all labels, so that a label anywhere comes before a generated route.
     for service in &placed {
         rendering.generate(service);
     }
-    rendering.finish()
+    let mut rendered = rendering.finish();
+    (rendered.document.tcp, rendered.document.udp) = (tcp, udp);
+    rendered
 }
 
 /// A service with its load balancers made.
@@ -98,13 +112,19 @@ struct Rendering<'a> {
     tls_entry_points: Names,
     only_retry: Names,
     claims: Claims<'a>,
+    middlewares: Middlewares<'a>,
     made: Made,
     routers: Vec<(Name, Router)>,
     problems: Vec<RouteProblem>,
 }
 
 impl<'a> Rendering<'a> {
-    fn new(config: &'a RenderConfig, services: &[Gathered<'_>]) -> Self {
+    fn new(
+        config: &'a RenderConfig,
+        services: &[Gathered<'_>],
+        middlewares: Middlewares<'a>,
+        problems: Vec<RouteProblem>,
+    ) -> Self {
         // Three services and two routers for each instance, which is what most need.
         let instances: usize = services.iter().map(|service| service.candidates.len()).sum();
         let mut entry_points: Names = config
@@ -123,14 +143,24 @@ impl<'a> Rendering<'a> {
             tls_entry_points: config.tls_entry_points.iter().map(|name| name.as_str().into()).collect(),
             only_retry: [names::RETRY.into()].into(),
             claims: Claims::default(),
+            middlewares,
             made: Made::with_capacity(3 * instances),
             routers: Vec::with_capacity(2 * instances),
-            problems: Vec::new(),
+            problems,
         }
     }
 
     fn problem(&mut self, service: &ServiceId, kind: RouteProblemKind, about: String, text: String) {
         self.problems.push(RouteProblem { service: service.clone(), kind, about, text });
+    }
+
+    /// What routers go through, as the document calls it; the first that is not there otherwise.
+    fn through(&self, middlewares: &[String]) -> Result<Names, String> {
+        let find = |name: &String| match is_foreign(name) {
+            true => Ok(name.as_str().into()),
+            false => self.middlewares.find(name).ok_or_else(|| name.clone()),
+        };
+        middlewares.iter().map(find).collect()
     }
 
     /// Makes a service's load balancers and the routers of its labels.
@@ -202,13 +232,16 @@ impl<'a> Rendering<'a> {
     fn finish(mut self) -> Rendered {
         self.problems.sort_unstable();
         self.problems.dedup();
+        let mut middlewares = self.made.middlewares;
+        let written = self.middlewares.into_values();
+        middlewares.extend(written.map(|(name, value)| (name, Middleware::Written(value))));
         let http = Http {
             routers: self.routers.into_iter().collect(),
             services: self.made.services.into_iter().collect(),
-            middlewares: self.made.middlewares,
+            middlewares,
             servers_transports: self.made.transports,
         };
-        Rendered { document: DynamicConfig { http }, problems: self.problems }
+        Rendered { document: DynamicConfig { http, ..DynamicConfig::default() }, problems: self.problems }
     }
 }
 

@@ -53,9 +53,9 @@ impl<'a> Rendering<'a> {
         if priority > PRIORITY_MAX {
             return Err(invalid(format!("Traefik keeps the priority {priority} to itself")));
         }
-        if let Some(missing) = router.middlewares.iter().find(|name| !is_foreign(name)) {
-            return Err(invalid(format!("the middleware `{missing}` is not there")));
-        }
+        let middlewares = self
+            .through(&router.middlewares)
+            .map_err(|missing| invalid(format!("the middleware `{missing}` is not there")))?;
         let lead = if is_foreign(&router.service) {
             Lead::One { service: router.service.as_str().into(), retry: false }
         } else {
@@ -89,7 +89,7 @@ impl<'a> Rendering<'a> {
             rule: printed,
             priority,
             entry_points,
-            middlewares: router.middlewares.iter().map(|name| name.as_str().into()).collect(),
+            middlewares,
             tls,
         };
         self.push(route, &lead);

@@ -1,5 +1,6 @@
 //! What the suites with a real Traefik stand on: backends that can fail in every way, a Traefik, and views by hand.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests may panic")]
+#![allow(dead_code, unused_imports, reason = "each suite uses its part")]
 
 mod backend;
 mod traefik;
@@ -19,7 +20,7 @@ use tokio::{
 
 pub(crate) use self::{
     backend::{Backend, Behaviour},
-    traefik::Stack,
+    traefik::{Stack, Traefik, free_port, unchunked},
 };
 
 /// How long anything may take before a test gives up on it.

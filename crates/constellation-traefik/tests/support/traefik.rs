@@ -25,13 +25,18 @@ pub(crate) struct Traefik {
 }
 
 /// A port that nobody has. Somebody may take it before Traefik does; then Traefik ends and the test says so.
-async fn free_port() -> SocketAddr {
+pub(crate) async fn free_port() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
 }
 
 impl Traefik {
     /// Starts one that asks this provider.
     pub(crate) async fn start(provider: SocketAddr) -> Self {
+        Self::start_with(provider, &[]).await
+    }
+
+    /// Starts one with more settings than those.
+    pub(crate) async fn start_with(provider: SocketAddr, more: &[String]) -> Self {
         let binary = std::env::var_os("CONSTELLATION_E2E_TRAEFIK")
             .expect("set CONSTELLATION_E2E_TRAEFIK to the path of a Traefik binary, 3.7 or later");
         let (web, api, secure) = (free_port().await, free_port().await, free_port().await);
@@ -44,6 +49,7 @@ impl Traefik {
         };
         let process = Command::new(binary)
             .args(static_config(&config))
+            .args(more)
             .arg(format!("--log.filePath={}", log.display()))
             .arg("--log.format=json")
             .current_dir(folder.path())
@@ -101,7 +107,7 @@ impl Traefik {
 }
 
 /// A body that may have come in chunks.
-fn unchunked(answer: &Answer) -> String {
+pub(crate) fn unchunked(answer: &Answer) -> String {
     if !answer.head.to_ascii_lowercase().contains("transfer-encoding: chunked") {
         return answer.body.clone();
     }

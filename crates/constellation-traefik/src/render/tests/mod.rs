@@ -2,6 +2,7 @@
 
 mod explained;
 mod golden;
+mod middlewares;
 mod properties;
 mod rules;
 

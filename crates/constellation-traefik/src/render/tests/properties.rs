@@ -51,7 +51,12 @@ fn any_set() -> impl Strategy<Value = RouteSet> {
         proptest::collection::btree_map(name("[x-z]"), service, 0..3),
         proptest::option::of(name("[x-z]")),
     )
-        .prop_map(|(routers, services, generated)| RouteSet { routers, services, generated })
+        .prop_map(|(routers, services, generated)| RouteSet {
+            routers,
+            services,
+            generated,
+            ..RouteSet::default()
+        })
 }
 
 /// Service, health, age and routes of an instance.

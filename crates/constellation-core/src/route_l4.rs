@@ -1,0 +1,107 @@
+//! Routes below HTTP: connections by the name in their TLS handshake, and datagrams by their entry point.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{id::RouteName, route::RouterTls};
+
+/// TCP routers and what they lead to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TcpRoutes {
+    /// Routers by name.
+    #[serde(rename = "r", skip_serializing_if = "BTreeMap::is_empty")]
+    pub routers: BTreeMap<RouteName, TcpRouter>,
+    /// Load balancers by name.
+    #[serde(rename = "s", skip_serializing_if = "BTreeMap::is_empty")]
+    pub services: BTreeMap<RouteName, TcpService>,
+    /// Middlewares by name, in Traefik's own JSON.
+    #[serde(rename = "m", skip_serializing_if = "BTreeMap::is_empty")]
+    pub middlewares: BTreeMap<RouteName, serde_json::Value>,
+}
+
+impl TcpRoutes {
+    /// Whether it says nothing.
+    pub fn is_empty(&self) -> bool {
+        self.routers.is_empty() && self.services.is_empty() && self.middlewares.is_empty()
+    }
+}
+
+/// A TCP router.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TcpRouter {
+    /// The rule, in Traefik's language for TCP: `HostSNI` and its like.
+    #[serde(rename = "r")]
+    pub rule: String,
+    /// The load balancer: one of its own set, or `name@provider`.
+    #[serde(rename = "s")]
+    pub service: String,
+    /// Entry points by name. There must be one: what is meant for a port of its own would otherwise be on all of them.
+    #[serde(rename = "e", default, skip_serializing_if = "Vec::is_empty")]
+    pub entry_points: Vec<String>,
+    /// Middlewares in order.
+    #[serde(rename = "m", default, skip_serializing_if = "Vec::is_empty")]
+    pub middlewares: Vec<String>,
+    /// The higher number wins; absent means the length of the rule.
+    #[serde(rename = "p", default, skip_serializing_if = "Option::is_none")]
+    pub priority: Option<i64>,
+    /// Whether the connections are TLS.
+    #[serde(rename = "t", default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TcpTls>,
+}
+
+/// TLS of a TCP router.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TcpTls {
+    /// What an HTTP router has as well.
+    #[serde(flatten)]
+    pub ends: RouterTls,
+    /// Whether TLS is left to the server.
+    #[serde(rename = "x", default, skip_serializing_if = "std::ops::Not::not")]
+    pub passthrough: bool,
+}
+
+/// A TCP load balancer over the instances of a service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TcpService {
+    /// The port inside the container.
+    #[serde(rename = "p")]
+    pub port: u16,
+    /// The version of the PROXY protocol that the servers are greeted with: 1 or 2.
+    #[serde(rename = "y", default, skip_serializing_if = "Option::is_none")]
+    pub proxy_protocol: Option<u8>,
+    /// How to connect to the servers, as `name@provider`.
+    #[serde(rename = "r", default, skip_serializing_if = "Option::is_none")]
+    pub servers_transport: Option<String>,
+}
+
+/// UDP routers and what they lead to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct UdpRoutes {
+    /// Routers by name.
+    #[serde(rename = "r", skip_serializing_if = "BTreeMap::is_empty")]
+    pub routers: BTreeMap<RouteName, UdpRouter>,
+    /// Ports inside the container, by the load balancer's name.
+    #[serde(rename = "s", skip_serializing_if = "BTreeMap::is_empty")]
+    pub services: BTreeMap<RouteName, u16>,
+}
+
+impl UdpRoutes {
+    /// Whether it says nothing.
+    pub fn is_empty(&self) -> bool {
+        self.routers.is_empty() && self.services.is_empty()
+    }
+}
+
+/// A UDP router.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UdpRouter {
+    /// The load balancer: one of its own set, or `name@provider`.
+    #[serde(rename = "s")]
+    pub service: String,
+    /// Entry points by name; at least one.
+    #[serde(rename = "e", default, skip_serializing_if = "Vec::is_empty")]
+    pub entry_points: Vec<String>,
+}

@@ -1,0 +1,132 @@
+//! What the document says below HTTP.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Name, Names, is_empty};
+
+/// TCP routers and what they refer to, by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Tcp {
+    /// Which connections go where.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub routers: BTreeMap<Name, TcpRouter>,
+    /// Load balancers.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub services: BTreeMap<Name, L4Service>,
+    /// What happens on the way.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub middlewares: BTreeMap<Name, serde_json::Value>,
+}
+
+impl Tcp {
+    /// Whether it says nothing.
+    pub fn is_empty(&self) -> bool {
+        self.routers.is_empty() && self.services.is_empty() && self.middlewares.is_empty()
+    }
+}
+
+/// A TCP router.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct TcpRouter {
+    /// Entry points by name; never none.
+    pub entry_points: Names,
+    /// Middlewares in order.
+    #[serde(default, skip_serializing_if = "is_empty")]
+    pub middlewares: Names,
+    /// The service.
+    pub service: Name,
+    /// The rule.
+    pub rule: String,
+    /// The higher number wins. Where none is given Traefik takes the length of the rule, and puts one that takes everything last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub priority: Option<i64>,
+    /// TLS; `{}` is on with defaults.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TcpTls>,
+}
+
+/// TLS of a TCP router.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct TcpTls {
+    /// Whether TLS is left to the server.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub passthrough: bool,
+    /// The certificate resolver.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cert_resolver: Option<String>,
+    /// The TLS options, as `name@provider`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub options: Option<String>,
+}
+
+/// A TCP or UDP load balancer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct L4Service {
+    /// Over servers.
+    pub load_balancer: L4LoadBalancer,
+}
+
+/// Servers below HTTP.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct L4LoadBalancer {
+    /// The servers. Written out even where there is none.
+    pub servers: Vec<L4Server>,
+    /// How to connect to them, as `name@provider`. TCP's alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub servers_transport: Option<String>,
+    /// How they are greeted. TCP's alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proxy_protocol: Option<ProxyProtocol>,
+}
+
+/// The PROXY protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProxyProtocol {
+    /// 1 or 2.
+    pub version: u8,
+}
+
+/// A server below HTTP.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct L4Server {
+    /// Address and port.
+    pub address: String,
+}
+
+/// UDP routers and load balancers, by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Udp {
+    /// Which entry points go where.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub routers: BTreeMap<Name, UdpRouter>,
+    /// Load balancers.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub services: BTreeMap<Name, L4Service>,
+}
+
+impl Udp {
+    /// Whether it says nothing.
+    pub fn is_empty(&self) -> bool {
+        self.routers.is_empty() && self.services.is_empty()
+    }
+}
+
+/// A UDP router.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct UdpRouter {
+    /// Entry points by name; never none.
+    pub entry_points: Names,
+    /// The service.
+    pub service: Name,
+}

@@ -1,0 +1,247 @@
+//! TCP and UDP routers and services from their labels.
+
+use std::collections::BTreeMap;
+
+use constellation_core::{
+    RouteName,
+    route::{TcpRouter, TcpRoutes, TcpService, TcpTls, UdpRouter, UdpRoutes},
+};
+
+use super::{
+    draft::{Draft, Drafts, Field, L4Drafts},
+    middleware,
+    problem::Problems,
+    value,
+};
+use crate::schema::TCP_MIDDLEWARES;
+
+/// What a rule for TCP must ask about, at least: without any of these it is written for HTTP.
+const TCP_MATCHERS: [&str; 4] = ["hostsni(", "hostsniregexp(", "clientip(", "alpn("];
+
+pub(super) fn tcp(drafts: &Drafts, problems: &mut Problems) -> TcpRoutes {
+    let L4Drafts { routers, services, middlewares } = &drafts.tcp;
+    let services: BTreeMap<RouteName, TcpService> = services
+        .values()
+        .filter_map(|(name, draft)| Some((name.clone(), tcp_service(name, draft, problems)?)))
+        .collect();
+    let routers = routers
+        .values()
+        .filter_map(|(name, draft)| Some((name.clone(), tcp_router(name, draft, &services, problems)?)))
+        .collect();
+    let named = middlewares.values().map(|(name, draft)| (name, draft));
+    let middlewares = middleware::all(named, TCP_MIDDLEWARES, problems);
+    TcpRoutes { routers, services, middlewares }
+}
+
+pub(super) fn udp(drafts: &Drafts, problems: &mut Problems) -> UdpRoutes {
+    let L4Drafts { routers, services, .. } = &drafts.udp;
+    let services: BTreeMap<RouteName, u16> = services
+        .values()
+        .filter_map(|(name, draft)| {
+            let mut port = None;
+            let read = |path: &str, field: &Field| match path {
+                "server.port" => value::port(&field.value).map(|given| port = Some(given)),
+                _ => Err("a UDP load balancer has no such field".to_owned()),
+            };
+            each("service", name, draft, problems, read).then_some(())?;
+            Some((name.clone(), port_given(port, "udp", name, problems)?))
+        })
+        .collect();
+    let routers = routers
+        .values()
+        .filter_map(|(name, draft)| {
+            let mut router = UdpRouter::default();
+            let read = |path: &str, field: &Field| match bare(path) {
+                "service" => value::reference(&field.value).map(|name| router.service = name),
+                "entrypoints" => Ok(()),
+                _ => Err("a UDP router has no such field".to_owned()),
+            };
+            each("router", name, draft, problems, read).then_some(())?;
+            router.entry_points = entry_points("udp", name, draft, problems)?;
+            router.service = destination("udp", name, &router.service, services.keys(), problems)?;
+            Some((name.clone(), router))
+        })
+        .collect();
+    UdpRoutes { routers, services }
+}
+
+fn tcp_service(name: &RouteName, draft: &Draft, problems: &mut Problems) -> Option<TcpService> {
+    let mut service = TcpService { port: 0, proxy_protocol: None, servers_transport: None };
+    let mut port = None;
+    let read = |path: &str, field: &Field| {
+        let text = field.value.as_str();
+        match path {
+            "server.port" => port = Some(value::port(text)?),
+            "proxyprotocol.version" => match value::number::<u8>(text, "a version")? {
+                version @ (1 | 2) => service.proxy_protocol = Some(version),
+                _ => return Err("the PROXY protocol has the versions 1 and 2".to_owned()),
+            },
+            // On, with Traefik's default.
+            "proxyprotocol" => {
+                service.proxy_protocol = value::boolean(text)?.then_some(2);
+            }
+            "serverstransport" => service.servers_transport = Some(value::foreign(text)?),
+            // Traefik reads it no more, and nothing depends on it.
+            "terminationdelay" => {}
+            _ => return Err("a TCP load balancer has no such field".to_owned()),
+        }
+        Ok(())
+    };
+    each("service", name, draft, problems, read).then_some(())?;
+    service.port = port_given(port, "tcp", name, problems)?;
+    Some(service)
+}
+
+fn tcp_router(
+    name: &RouteName,
+    draft: &Draft,
+    services: &BTreeMap<RouteName, TcpService>,
+    problems: &mut Problems,
+) -> Option<TcpRouter> {
+    let mut router = TcpRouter::default();
+    let read = |path: &str, field: &Field| {
+        let text = field.value.as_str();
+        match bare(path) {
+            "rule" => router.rule = rule(text)?,
+            "service" => router.service = value::reference(text)?,
+            "priority" => {
+                let priority = value::number::<i64>(text, "a priority, that is a whole number")?;
+                router.priority = Some(priority).filter(|priority| *priority != 0);
+            }
+            "tls" => {
+                if value::boolean(text)? {
+                    router.tls.get_or_insert_with(TcpTls::default);
+                }
+            }
+            "tls.passthrough" => {
+                router.tls.get_or_insert_with(TcpTls::default).passthrough = value::boolean(text)?;
+            }
+            "tls.certresolver" => {
+                let tls = router.tls.get_or_insert_with(TcpTls::default);
+                tls.ends.cert_resolver = Some(value::reference(text)?);
+            }
+            "tls.options" => {
+                let tls = router.tls.get_or_insert_with(TcpTls::default);
+                tls.ends.options = Some(value::foreign(text)?);
+            }
+            "entrypoints" | "middlewares" => {}
+            _ => return Err("a TCP router has no such field".to_owned()),
+        }
+        Ok(())
+    };
+    each("router", name, draft, problems, read).then_some(())?;
+    if router.rule.is_empty() {
+        problems.invalid(
+            &format!("traefik.tcp.routers.{name}.rule"),
+            format!("there is no rule; write for example HostSNI(`*`); the router `{name}` is left out"),
+        );
+        return None;
+    }
+    router.entry_points = entry_points("tcp", name, draft, problems)?;
+    let through: Result<Vec<String>, String> =
+        draft.list("middlewares").iter().map(|item| value::ours_or_foreign(item)).collect();
+    match through {
+        Ok(middlewares) => router.middlewares = middlewares,
+        Err(reason) => {
+            let label = format!("traefik.tcp.routers.{name}.middlewares");
+            problems.invalid(&label, format!("{reason}; the router `{name}` is left out"));
+            return None;
+        }
+    }
+    router.service = destination("tcp", name, &router.service, services.keys(), problems)?;
+    Some(router)
+}
+
+fn rule(text: &str) -> Result<String, String> {
+    let rule = value::line(text)?;
+    let lower = rule.to_ascii_lowercase().replace(' ', "");
+    if TCP_MATCHERS.iter().any(|matcher| lower.contains(matcher)) {
+        Ok(rule)
+    } else {
+        Err("a rule for TCP asks by HostSNI, HostSNIRegexp, ClientIP or ALPN".to_owned())
+    }
+}
+
+/// Reads every field; false where one of them is wrong, which is then said.
+fn each(
+    what: &str,
+    name: &RouteName,
+    draft: &Draft,
+    problems: &mut Problems,
+    mut read: impl FnMut(&str, &Field) -> Result<(), String>,
+) -> bool {
+    let mut whole = true;
+    for (path, field) in &draft.fields {
+        if let Err(reason) = read(path, field) {
+            problems.invalid(&field.label, format!("{reason}; the {what} `{name}` is left out"));
+            whole = false;
+        }
+    }
+    whole
+}
+
+fn bare(path: &str) -> &str {
+    path.split('[').next().unwrap_or(path)
+}
+
+fn port_given(port: Option<u16>, protocol: &str, name: &RouteName, problems: &mut Problems) -> Option<u16> {
+    if port.is_none() {
+        let label = format!("traefik.{protocol}.services.{name}.loadbalancer.server.port");
+        problems.invalid(&label, format!("no port is given; the service `{name}` is left out"));
+    }
+    port
+}
+
+/// Traefik would put a router that names none on every entry point, web's among them.
+fn entry_points(
+    protocol: &str,
+    name: &RouteName,
+    draft: &Draft,
+    problems: &mut Problems,
+) -> Option<Vec<String>> {
+    let named: Result<Vec<String>, String> =
+        draft.list("entrypoints").iter().map(|item| value::reference(item)).collect();
+    let reason = match named {
+        Ok(mut named) if !named.is_empty() => {
+            named.sort_unstable();
+            named.dedup();
+            return Some(named);
+        }
+        Ok(_) => "say on which entry points it is: it would be on all of them".to_owned(),
+        Err(reason) => reason,
+    };
+    let label = format!("traefik.{protocol}.routers.{name}.entrypoints");
+    problems.invalid(&label, format!("{reason}; the router `{name}` is left out"));
+    None
+}
+
+fn destination<'n>(
+    protocol: &str,
+    router: &RouteName,
+    wanted: &str,
+    services: impl ExactSizeIterator<Item = &'n RouteName>,
+    problems: &mut Problems,
+) -> Option<String> {
+    let mut services = services;
+    let wanted = middleware::own(wanted);
+    let count = services.len();
+    let reason = if wanted.contains('@') {
+        match value::foreign(wanted) {
+            Ok(foreign) => return Some(foreign),
+            Err(reason) => reason,
+        }
+    } else if wanted.is_empty() {
+        match services.next() {
+            Some(only) if count == 1 => return Some(only.as_str().to_owned()),
+            _ => format!("the container has {count} such services; say which of them it leads to"),
+        }
+    } else {
+        match services.find(|known| known.as_str().eq_ignore_ascii_case(wanted)) {
+            Some(own) => return Some(own.as_str().to_owned()),
+            None => format!("this container has no {protocol} service `{wanted}`"),
+        }
+    };
+    let label = format!("traefik.{protocol}.routers.{router}.service");
+    problems.invalid(&label, format!("{reason}; the router `{router}` is left out"));
+    None
+}

@@ -1,0 +1,226 @@
+//! TCP and UDP: routers from labels, and their load balancers over all instances of a service.
+//!
+//! Traefik goes round the servers it is told of; a server that is gone leaves with the next document. Nothing is failed over, for
+//! nobody knows what the bytes of a connection have done.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use constellation_core::{
+    Protocol, ServiceId,
+    route::{TcpRouter as Written, TcpTls as WrittenTls},
+};
+
+use super::{Gathered, RouteProblem, RouteProblemKind, is_foreign, middlewares::Middlewares};
+use crate::{
+    document::{
+        L4LoadBalancer, L4Server, L4Service, Name, PRIORITY_MAX, ProxyProtocol, Tcp, TcpRouter, TcpTls, Udp,
+        UdpRouter,
+    },
+    schema::TCP_MIDDLEWARES,
+};
+
+/// Renders both.
+pub(super) fn render(services: &[Gathered<'_>], problems: &mut Vec<RouteProblem>) -> (Tcp, Udp) {
+    let middlewares =
+        Middlewares::gather(services, |service| &service.routes.tcp.middlewares, TCP_MIDDLEWARES, problems);
+    let mut tcp = L4 { problems, claims: HashMap::new(), protocol: Protocol::Tcp };
+    let mut document = Tcp::default();
+    for service in services {
+        tcp.tcp(service, &middlewares, &mut document);
+    }
+    let mut udp = L4 { problems: tcp.problems, claims: HashMap::new(), protocol: Protocol::Udp };
+    let mut datagrams = Udp::default();
+    for service in services {
+        udp.udp(service, &mut datagrams);
+    }
+    if !document.routers.is_empty() {
+        document.middlewares = middlewares.into_values().collect();
+    }
+    (document, datagrams)
+}
+
+struct L4<'a, 'p> {
+    problems: &'p mut Vec<RouteProblem>,
+    /// Whose a name, a rule or an entry point is.
+    claims: HashMap<String, &'a ServiceId>,
+    protocol: Protocol,
+}
+
+impl<'a> L4<'a, '_> {
+    fn tcp(&mut self, service: &'a Gathered<'a>, middlewares: &Middlewares<'_>, into: &mut Tcp) {
+        let routes = &service.routes.tcp;
+        let mut own = BTreeSet::new();
+        for (name, spec) in &routes.services {
+            if spec.servers_transport.as_ref().is_some_and(|transport| !is_foreign(transport)) {
+                self.problem(service, RouteProblemKind::Invalid, name.as_str(), "its transport is not there");
+                continue;
+            }
+            if !self.claim(service, &format!("service {name}"), name.as_str()) {
+                continue;
+            }
+            let balancer = L4LoadBalancer {
+                servers: self.servers(service, name.as_str(), spec.port),
+                servers_transport: spec.servers_transport.clone(),
+                proxy_protocol: spec
+                    .proxy_protocol
+                    .filter(|version| (1..=2).contains(version))
+                    .map(|version| ProxyProtocol { version }),
+            };
+            own.insert(name.as_str());
+            into.services.insert(name.as_str().into(), L4Service { load_balancer: balancer });
+        }
+        for (name, router) in &routes.routers {
+            match self.tcp_router(service, name.as_str(), router, &own, middlewares) {
+                Ok(Some(router)) => drop(into.routers.insert(name.as_str().into(), router)),
+                Ok(None) => {}
+                Err(reason) => self.problem(service, RouteProblemKind::Invalid, name.as_str(), &reason),
+            }
+        }
+    }
+
+    fn tcp_router(
+        &mut self,
+        service: &'a Gathered<'a>,
+        name: &str,
+        router: &Written,
+        own: &BTreeSet<&str>,
+        middlewares: &Middlewares<'_>,
+    ) -> Result<Option<TcpRouter>, String> {
+        self.leads(&router.service, own)?;
+        if router.entry_points.is_empty() {
+            return Err("it names no entry point".to_owned());
+        }
+        if router.rule.is_empty() || router.rule.chars().any(char::is_control) {
+            return Err("its rule is none".to_owned());
+        }
+        let through: Result<Vec<Name>, String> = router
+            .middlewares
+            .iter()
+            .map(|middleware| match is_foreign(middleware) {
+                true => Ok(middleware.as_str().into()),
+                false => {
+                    let missing = || format!("the middleware `{middleware}` is not there");
+                    middlewares.find(middleware).ok_or_else(missing)
+                }
+            })
+            .collect();
+        let through = through?;
+        let priority = router.priority;
+        if !priority.is_none_or(|priority| (1..=PRIORITY_MAX).contains(&priority)) {
+            return Err("its priority is not one that Traefik takes".to_owned());
+        }
+        let passthrough = router.tls.as_ref().is_some_and(|tls| tls.passthrough);
+        let tls = router.tls.is_some();
+        // Two that want the same connections are rivals, wherever they meet.
+        for entry_point in &router.entry_points {
+            let ground = format!("{entry_point} {} {priority:?} {tls}", router.rule);
+            if !self.claim(service, &ground, name) {
+                return Ok(None);
+            }
+        }
+        if !self.claim(service, &format!("router {name}"), name) {
+            return Ok(None);
+        }
+        let tls = router.tls.as_ref().map(|WrittenTls { ends, .. }| TcpTls {
+            passthrough,
+            cert_resolver: ends.cert_resolver.clone(),
+            options: ends.options.clone(),
+        });
+        Ok(Some(TcpRouter {
+            entry_points: router.entry_points.iter().map(|it| it.as_str().into()).collect(),
+            middlewares: through.into(),
+            service: router.service.as_str().into(),
+            rule: router.rule.clone(),
+            priority,
+            tls,
+        }))
+    }
+
+    fn udp(&mut self, service: &'a Gathered<'a>, into: &mut Udp) {
+        let routes = &service.routes.udp;
+        let mut own = BTreeSet::new();
+        for (name, port) in &routes.services {
+            if !self.claim(service, &format!("service {name}"), name.as_str()) {
+                continue;
+            }
+            let servers = self.servers(service, name.as_str(), *port);
+            let load_balancer = L4LoadBalancer { servers, ..L4LoadBalancer::default() };
+            own.insert(name.as_str());
+            into.services.insert(name.as_str().into(), L4Service { load_balancer });
+        }
+        for (name, router) in &routes.routers {
+            if let Err(reason) = self.leads(&router.service, &own) {
+                self.problem(service, RouteProblemKind::Invalid, name.as_str(), &reason);
+                continue;
+            }
+            // An entry point for datagrams has one router.
+            let free = router
+                .entry_points
+                .iter()
+                .all(|entry_point| self.claim(service, &format!("entry point {entry_point}"), name.as_str()));
+            if free
+                && !router.entry_points.is_empty()
+                && self.claim(service, &format!("router {name}"), name.as_str())
+            {
+                let entry_points = router.entry_points.iter().map(|it| it.as_str().into()).collect();
+                let made = UdpRouter { entry_points, service: router.service.as_str().into() };
+                into.routers.insert(name.as_str().into(), made);
+            }
+        }
+    }
+
+    fn leads(&self, service: &str, own: &BTreeSet<&str>) -> Result<(), String> {
+        if is_foreign(service) || own.contains(service) {
+            Ok(())
+        } else {
+            Err(format!("its service `{service}` is not there"))
+        }
+    }
+
+    /// The servers that may be sent traffic; those on cordoned and leaving nodes only where there is no other.
+    fn servers(&mut self, service: &'a Gathered<'a>, name: &str, port: u16) -> Vec<L4Server> {
+        let (mut open, mut last) = (BTreeMap::new(), BTreeMap::new());
+        for candidate in service.candidates.iter().filter(|candidate| candidate.routable) {
+            let address = match self.protocol {
+                Protocol::Tcp => candidate.instance.tcp(port),
+                Protocol::Udp => candidate.instance.udp(port),
+            };
+            let Some(address) = address else {
+                let text = format!(
+                    "instance {} on {} is healthy, but its port {port} is not one that other nodes reach",
+                    candidate.instance.id, candidate.node.name
+                );
+                self.problem(service, RouteProblemKind::Unreachable, name, &text);
+                continue;
+            };
+            let facts = &candidate.node.facts;
+            let side = if facts.cordoned || facts.leaving { &mut last } else { &mut open };
+            side.insert(address, ());
+        }
+        let serving = if open.is_empty() { last } else { open };
+        serving.into_keys().map(|address| L4Server { address: address.to_string() }).collect()
+    }
+
+    fn claim(&mut self, service: &'a Gathered<'a>, what: &str, about: &str) -> bool {
+        let holder = *self.claims.entry(what.to_owned()).or_insert(service.id);
+        if holder == service.id {
+            return true;
+        }
+        let text = format!("the older service {holder} has it: {what}; this one is left out");
+        self.problem(service, RouteProblemKind::Contested, about, &text);
+        false
+    }
+
+    fn problem(&mut self, service: &Gathered<'_>, kind: RouteProblemKind, about: &str, text: &str) {
+        let protocol = match self.protocol {
+            Protocol::Tcp => "TCP",
+            Protocol::Udp => "UDP",
+        };
+        self.problems.push(RouteProblem {
+            service: service.id.clone(),
+            kind,
+            about: format!("{protocol} `{about}`"),
+            text: text.to_owned(),
+        });
+    }
+}
