@@ -3,6 +3,7 @@
 //! It only prints. A figure of a shared machine must not fail anybody's change; a person compares.
 
 mod cluster;
+mod ingress;
 mod leases;
 mod quiet;
 mod stats;
@@ -30,6 +31,8 @@ pub(crate) enum Bench {
     Render,
     /// Five agents as processes: what their documents and a Traefik do when services and agents die
     Cluster,
+    /// Our proxy and our gateway beside nginx, haproxy and Traefik
+    Ingress,
     /// Three agents as processes: how leases change hands, and commits, with etcd measured beside
     Leases,
 }
@@ -61,6 +64,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             Bench::Gossip => example(&workspace, "constellation-gossip", "gossip_bench")?,
             Bench::Render => example(&workspace, "constellation-traefik", "render_bench")?,
             Bench::Cluster => print(&cluster::run(&workspace)?, options.json),
+            Bench::Ingress => ingress::run(&workspace, options.json)?,
             Bench::Leases => leases::run(&workspace, &options.leases, options.json)?,
         }
     }

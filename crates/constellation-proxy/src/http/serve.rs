@@ -49,7 +49,8 @@ pub(super) async fn connection(worker: Rc<Worker>, stream: TcpStream, peer: Sock
     let closing = worker.shared.closing.clone();
     let ended = match &listen.tls {
         None => match early(&closing, limits.head_timeout, begins_with_preface(&stream)).await {
-            Some(Ok(h2)) => speak(worker, stream, peer, &listen, h2).await,
+            // In memory of their own, so that a plain connection has no room for what TLS needs.
+            Some(Ok(h2)) => Box::pin(speak(worker, stream, peer, &listen, h2)).await,
             // It said nothing, or went away.
             Some(Err(_)) | None => return,
         },
@@ -58,7 +59,7 @@ pub(super) async fn connection(worker: Rc<Worker>, stream: TcpStream, peer: Sock
             match early(&closing, limits.handshake_timeout, acceptor.accept(stream)).await {
                 Some(Ok(stream)) => {
                     let h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-                    speak(worker, stream, peer, &listen, h2).await
+                    Box::pin(speak(worker, stream, peer, &listen, h2)).await
                 }
                 Some(Err(error)) => {
                     debug!(%peer, %error, "a TLS handshake failed");
@@ -129,7 +130,10 @@ where
     let executor = worker.executor.clone();
     let service = service_fn(move |request: Request<Incoming>| {
         let (worker, client) = (Rc::clone(&worker), Rc::clone(&client));
-        async move { Ok::<_, std::convert::Infallible>(handle::answer(worker, client, request).await) }
+        // An idle connection keeps room for a request's future; for a pointer it is little.
+        Box::pin(
+            async move { Ok::<_, std::convert::Infallible>(handle::answer(worker, client, request).await) },
+        )
     });
     let io = TokioIo::new(Guarded::new(stream, write_timeout));
     if h2 {

@@ -301,6 +301,11 @@ impl DynamicConfig {
         serde_json::to_vec(self).unwrap_or_default()
     }
 
+    /// Whether it routes nothing.
+    pub fn is_empty(&self) -> bool {
+        self.http.is_empty() && self.tcp.is_empty() && self.udp.is_empty()
+    }
+
     /// The document with certificates added. Traefik refuses an empty map, so what says nothing is not there.
     pub fn to_bytes_with(&self, tls: &TlsSection) -> Vec<u8> {
         #[derive(Serialize)]

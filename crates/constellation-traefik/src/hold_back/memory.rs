@@ -90,7 +90,7 @@ impl HoldBack {
     /// While the agent starts, what it has not seen yet is not taken away. What it has seen and sees no more is.
     fn settle_start(&mut self, next: DynamicConfig, evidence: Evidence) -> Settled {
         let Some(before) = &mut self.before_start else {
-            if self.served.is_none() && next.http.is_empty() {
+            if self.served.is_none() && next.is_empty() {
                 return Settled { document: None, held: None };
             }
             return self.serve(next, None);

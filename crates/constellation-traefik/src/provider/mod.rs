@@ -111,7 +111,7 @@ impl Provider {
             None => (None, LastKnownGoodStatus::Off),
             Some(file) => match file.load().await {
                 // That there was nothing is no reason to say so again before it is known.
-                Ok(Some(document)) if document.http.is_empty() => (None, LastKnownGoodStatus::Loaded),
+                Ok(Some(document)) if document.is_empty() => (None, LastKnownGoodStatus::Loaded),
                 Ok(Some(document)) => (Some(Arc::new(document)), LastKnownGoodStatus::Loaded),
                 Ok(None) => (None, LastKnownGoodStatus::Unwritten),
                 Err(error) => {
