@@ -91,6 +91,8 @@ pub struct Config {
     pub tls_entry_points: Vec<String>,
     /// Where HTTP is served without a Traefik.
     pub ingress: Vec<EntryPoint>,
+    /// Where this node's Traefik reaches the failover proxy.
+    pub proxy: Option<SocketAddr>,
     /// Whether each request there is written to the log.
     pub ingress_access_log: bool,
     /// Where Raft listens.
@@ -123,6 +125,7 @@ impl Config {
             entry_points: self.entry_points.clone(),
             tls_entry_points: self.tls_entry_points.clone(),
             cert_resolver: self.cert_resolver.clone(),
+            proxy: self.proxy,
             dial_timeout: self.traefik_dial_timeout,
             failover_on_errors: self.traefik_failover,
         }
@@ -186,6 +189,7 @@ impl Config {
             tls_certificates: args.tls_certificates.clone(),
             tls_entry_points: args.tls_entry_points.iter().filter(|name| !name.is_empty()).cloned().collect(),
             ingress: args.ingress.clone(),
+            proxy: args.proxy_listen,
             ingress_access_log: args.ingress_access_log,
             raft: SocketAddr::new(mesh, args.raft_port),
             expect: args.bootstrap_expect,

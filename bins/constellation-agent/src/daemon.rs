@@ -165,7 +165,7 @@ impl Agent {
         let monitor = MonitorConfig { every: config.health_interval, ..MonitorConfig::default() };
         let monitor = Monitor::start(monitor, Arc::clone(&runtime), Arc::clone(&clock), work);
 
-        let ingress = if config.ingress.is_empty() {
+        let ingress = if config.ingress.is_empty() && config.proxy.is_none() {
             None
         } else {
             Some(ingress::start(&config, &tls, &traefik, gossip.view(), serve, Arc::clone(&clock))?)

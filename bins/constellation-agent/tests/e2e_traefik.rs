@@ -203,3 +203,33 @@ fn certificates_from_files_are_served_by_traefik_and_change_while_connections_go
     let kept = std::fs::read_to_string(node.data.join("traefik-last-known-good.json")).unwrap();
     assert!(kept.contains(HOST) && !kept.contains("PRIVATE KEY"), "no key is written anywhere else");
 }
+
+#[test]
+fn a_service_that_asks_for_it_goes_through_the_agents_own_proxy_and_fails_over_there() {
+    let cluster = Cluster::new();
+    let mut nodes: Vec<Node> = (1..=2).map(|number| cluster.node(number)).collect();
+    for node in &mut nodes {
+        node.set("proxy-listen", SocketAddr::new(node.address, support::free_port(node.address)));
+        node.start();
+        node.whoami(&["--label", "constellation.proxy=true"]);
+    }
+    nodes.iter().for_each(|node| node.wait_for_members(2));
+    let traefik = Traefik::start(&cluster, &nodes[0]);
+    let counted = |node: &Node| {
+        let status = node.ask(&["status"]).unwrap();
+        let backends = status["ingress"]["backends"].as_array().unwrap().len();
+        (backends, status["ingress"]["answers"][1].as_u64().unwrap())
+    };
+    nodes[0].wait("Traefik serves it, and the proxy knows both", |node| {
+        traefik.answer().is_some_and(|(status, _)| status == 200) && counted(node).0 >= 2
+    });
+    let before = counted(&nodes[0]).1;
+    assert_eq!(traefik.answered_by(10), BTreeSet::from(["Name: n1".to_owned()]), "what is near goes first");
+    assert!(counted(&nodes[0]).1 >= before + 10, "every request went through the proxy");
+
+    nodes[0].ask(&["process", "stop", "whoami"]);
+    for _ in 0..50 {
+        assert_eq!(traefik.answer().map(|(status, _)| status), Some(200));
+    }
+    nodes[0].wait("the other answers", |_| traefik.answer().is_some_and(|(_, name)| name == "Name: n2"));
+}

@@ -169,6 +169,9 @@ pub struct HttpService {
     /// How to connect to the servers (certificates, timeouts), as `name@provider`, in place of what is generated.
     #[serde(rename = "r", default, skip_serializing_if = "Option::is_none")]
     pub servers_transport: Option<String>,
+    /// Whether each node's Traefik sends its requests through that node's own failover proxy, where one runs.
+    #[serde(rename = "y", default, skip_serializing_if = "std::ops::Not::not")]
+    pub proxied: bool,
 }
 
 impl HttpService {
@@ -183,6 +186,7 @@ impl HttpService {
             response_timeout: None,
             failover: Failover::Safe,
             servers_transport: None,
+            proxied: false,
         }
     }
 }

@@ -221,4 +221,13 @@ async fn a_client_stays_with_its_backend_by_a_cookie_until_that_is_gone() {
     let moved = proxy.ask(&again).await;
     assert_ne!(moved.body, first.body);
     assert!(moved.field("set-cookie").is_some(), "and stays with that one now");
+
+    // Until it is known not to answer: then its clients are not sent there first any more.
+    for _ in 0..5 {
+        assert_eq!(proxy.ask(&again).await.body, moved.body);
+    }
+    let gone = proxy.handle.status();
+    let gone = gone.backends.iter().find(|it| it.failures > 0).unwrap();
+    assert_eq!((gone.breaker.as_str(), gone.requests - gone.failures), ("open", 11), "{gone:?}");
+    assert_eq!(gone.failures, 3);
 }

@@ -149,7 +149,7 @@ fn standing(candidate: &Candidate<'_>, reachable: bool, served: bool) -> Standin
 
 fn walk(
     document: &DynamicConfig,
-    name: &Name,
+    name: &str,
     depth: usize,
     servers: &mut BTreeSet<Name>,
     elsewhere: &mut Option<Name>,
@@ -157,6 +157,8 @@ fn walk(
     if depth == 0 {
         return;
     }
+    // Behind our own proxy are the servers that it chooses from.
+    let name = name.strip_suffix(names::PROXY).unwrap_or(name);
     match document.http.services.get(name) {
         Some(Service::LoadBalancer(balancer)) => {
             servers.extend(balancer.servers.iter().map(|server| Name::clone(&server.url)));
@@ -171,7 +173,7 @@ fn walk(
                 walk(document, service, depth - 1, servers, elsewhere);
             }
         }
-        None => *elsewhere = Some(Name::clone(name)),
+        None => *elsewhere = Some(name.into()),
     }
 }
 

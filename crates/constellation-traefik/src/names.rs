@@ -10,6 +10,7 @@
 //! | `web++failover` | the servers in turn, each with one that stands in for it |
 //! | `web+n1`, `web+n1+<instance>` | the load balancer over one node's servers, over one server |
 //! | `web+n1++failover` | that one and the one that stands in for it |
+//! | `web++proxy` | this node's own proxy, which leads to `web` |
 //! | `generated+web.example.org` | a router that nobody wrote |
 //! | `generated+web.example.org++tls` | the same for entry points with TLS |
 //! | `+retry`, `+transport`, `+transport+5000ms` | what many share |
@@ -23,6 +24,8 @@ pub(crate) const AT: &str = "+";
 pub(crate) const FAILOVER: &str = "++failover";
 /// Marks the router of the methods that are not safe.
 pub(crate) const UNSAFE: &str = "++unsafe";
+/// Marks the way through this node's own failover proxy: the load balancer that leads there, and the middleware that says for whom.
+pub(crate) const PROXY: &str = "++proxy";
 /// Marks a generated router for entry points with TLS.
 pub(crate) const TLS: &str = "++tls";
 /// Begins the names of routers that nobody wrote.

@@ -54,6 +54,10 @@ pub(super) fn text(cluster: &Cluster) -> Result<String> {
         line(format!("\nWithout Traefik, this is what it would be given by {}:", first.name));
         line(first.document()?.pretty());
     }
+    if first.has_traefik() {
+        let asked = format!("explain {SERVICE}.{DOMAIN}");
+        line(format!("  {}     # why a request goes where it goes", first.command(&asked)));
+    }
     line("\nBreak something and ask again:".to_owned());
     let pid = last.service()?.and_then(|process| process.pid).context("the service does not run")?;
     line(format!("  kill -9 {pid}     # the service of {}: it is back within a second", last.name));

@@ -168,6 +168,10 @@ pub struct RunArgs {
         help_heading = "Ingress"
     )]
     pub ingress: Vec<EntryPoint>,
+    /// Where this node's Traefik reaches the agent's failover proxy, for services with the label `constellation.proxy=true`; on
+    /// loopback, as in `127.0.0.1:8082`
+    #[arg(long, env = "PROXY_LISTEN", value_name = "ADDRESS:PORT", help_heading = "Ingress")]
+    pub proxy_listen: Option<SocketAddr>,
     /// Write every request of the ingress to the log
     #[arg(long, env = "INGRESS_ACCESS_LOG", help_heading = "Ingress")]
     pub ingress_access_log: bool,

@@ -2,7 +2,7 @@
 
 mod table;
 
-use std::{net::SocketAddr, str::FromStr, sync::Arc};
+use std::{net::SocketAddr, str::FromStr, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use constellation_core::{Clock, ClusterView};
@@ -12,6 +12,9 @@ use constellation_traefik::TraefikHandle;
 use tokio::sync::watch;
 
 use crate::{config::Config, tls::TlsHandle};
+
+/// How long open requests may go on when the agent ends: within what its floor gets for that.
+const DRAIN: Duration = Duration::from_secs(8);
 
 /// An entry point of our own: its name, and where it listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +48,11 @@ pub(crate) fn start(
     clock: Arc<dyn Clock>,
 ) -> anyhow::Result<ProxyHandle> {
     let secure = tls.resolver.server_config(&["h2", "http/1.1"]).context("TLS could not be set up")?;
+    let by_header = settings.proxy.map(|address| Listen {
+        entry_point: "constellation".into(),
+        by_header: true,
+        ..Listen::plain(address)
+    });
     let listeners = settings
         .ingress
         .iter()
@@ -56,9 +64,13 @@ pub(crate) fn start(
                 ..Listen::plain(it.address)
             }
         })
+        .chain(by_header)
         .collect();
-    let config =
-        ProxyConfig { access_log: settings.ingress_access_log, ..ProxyConfig::for_listeners(listeners) };
+    let config = ProxyConfig {
+        access_log: settings.ingress_access_log,
+        drain: DRAIN,
+        ..ProxyConfig::for_listeners(listeners)
+    };
     let (mut served, mut view) = (traefik.subscribe(), view);
     let now = move |served: &mut watch::Receiver<_>, view: &mut watch::Receiver<Arc<ClusterView>>| {
         let served: Arc<constellation_traefik::Served> = Arc::clone(&served.borrow_and_update());
@@ -66,7 +78,8 @@ pub(crate) fn start(
         served.document.as_ref().map(|document| table::table(document, &view)).unwrap_or_default()
     };
     let (tables, table) = watch::channel(Arc::new(now(&mut served, &mut view)));
-    let proxy = HttpProxy::start(config, table, supervisor, clock).context("see --ingress")?;
+    let proxy =
+        HttpProxy::start(config, table, supervisor, clock).context("see --ingress and --proxy-listen")?;
     let shutdown = supervisor.shutdown();
     supervisor.spawn("ingress table", Early::Fatal, async move {
         loop {

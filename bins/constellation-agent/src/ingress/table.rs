@@ -37,15 +37,17 @@ pub(crate) fn table(document: &DynamicConfig, view: &ClusterView) -> Table {
     for (name, router) in &document.http.routers {
         // Every router of a document that was served has a rule that can be read.
         let Ok(rule) = parse_generated(&router.rule) else { continue };
-        let target = match lead(document, router) {
-            Ok(lead) => {
-                if lead.repeats {
-                    repeating.insert(lead.name);
-                }
-                wanted.insert(lead.name, lead.balancer);
-                Target::Service(lead.name.into())
+        // Also behind a router that is refused here: its requests may come from Traefik, which has done what is due.
+        let lead = lead(document, router);
+        if let Ok(lead) = &lead {
+            if lead.repeats {
+                repeating.insert(lead.name);
             }
-            Err(reason) => Target::Refuse { reason: reason.into() },
+            wanted.insert(lead.name, lead.balancer);
+        }
+        let target = match (lead, guard(document, router)) {
+            (Ok(lead), None) => Target::Service(lead.name.into()),
+            (Err(reason), _) | (Ok(_), Some(reason)) => Target::Refuse { reason: reason.into() },
         };
         routers.push(Router {
             name: Name::clone(name),
@@ -75,17 +77,18 @@ struct Lead<'d> {
     repeats: bool,
 }
 
+/// What a router asks for that only Traefik can do.
+fn guard(document: &DynamicConfig, router: &document::Router) -> Option<String> {
+    let ours = |name: &Name| document.is_retry(name) || DynamicConfig::names_service(name);
+    if let Some(middleware) = router.middlewares.iter().find(|name| !ours(name)) {
+        return Some(format!("it goes through the middleware `{middleware}`, which is Traefik's"));
+    }
+    let options = router.tls.as_ref().and_then(|tls| tls.options.as_ref())?;
+    Some(format!("it has the TLS options `{options}`, which are Traefik's"))
+}
+
 fn lead<'d>(document: &'d DynamicConfig, router: &'d document::Router) -> Result<Lead<'d>, String> {
-    let mut repeats = false;
-    for middleware in router.middlewares.iter() {
-        if !document.is_retry(middleware) {
-            return Err(format!("it goes through the middleware `{middleware}`, which is Traefik's"));
-        }
-        repeats = true;
-    }
-    if let Some(options) = router.tls.as_ref().and_then(|tls| tls.options.as_ref()) {
-        return Err(format!("it has the TLS options `{options}`, which are Traefik's"));
-    }
+    let repeats = router.middlewares.iter().any(|name| document.is_retry(name));
     let Some((name, balancer)) = document.plain_balancer(&router.service) else {
         return Err(format!("it leads to `{}`, which is Traefik's", router.service));
     };
@@ -95,7 +98,8 @@ fn lead<'d>(document: &'d DynamicConfig, router: &'d document::Router) -> Result
     if balancer.urls().any(|url| url.starts_with("https://")) {
         return Err("its servers speak TLS".to_owned());
     }
-    Ok(Lead { name, balancer, repeats: repeats || name != &*router.service })
+    let pairs = name != &*router.service && !DynamicConfig::names_service(&router.service);
+    Ok(Lead { name, balancer, repeats: repeats || pairs })
 }
 
 /// Who is at which address, and how near.
@@ -263,6 +267,25 @@ mod tests {
         let policy = &service(&table, "web").policy;
         assert_eq!(policy.failover, Failover::Off);
         assert_eq!(policy.response_timeout, Some(std::time::Duration::from_secs(7)));
+    }
+
+    #[test]
+    fn a_service_that_goes_through_the_proxy_is_in_its_table_with_its_servers_also_behind_a_guard() {
+        for (failover, guards) in [(Failover::Safe, vec![]), (Failover::Off, vec!["auth@file".to_owned()])] {
+            let view = view(|set| {
+                set.services.values_mut().for_each(|it| (it.proxied, it.failover) = (true, failover));
+                set.routers.values_mut().for_each(|it| it.middlewares.clone_from(&guards));
+            });
+            let proxy = Some(([127, 0, 0, 1], 8082).into());
+            let config = RenderConfig { proxy, ..RenderConfig::default() };
+            let document = render(&view, &config).document;
+            document.validate().unwrap();
+            let table = table(&document, &view);
+            let web = service(&table, "web");
+            assert_eq!((web.backends.len(), web.policy.failover), (2, failover));
+            let refused = matches!(table.routers()[0].target, Target::Refuse { .. });
+            assert_eq!(refused, !guards.is_empty());
+        }
     }
 
     #[test]

@@ -16,6 +16,7 @@ use tracing::{debug, info};
 
 use super::{
     body::{BodyFault, ProxyBody, Recorder, RequestBody},
+    breaker::Gate,
     choose::{Candidate, choose},
     compiled::{Asked, Compiled, CompiledService, Goal},
     config::Listen,
@@ -214,13 +215,18 @@ impl<'a> Exchange<'a> {
         if self.tried.len() >= attempts {
             return None;
         }
-        if let Some(kept) = self.kept.filter(|kept| !self.tried.contains(kept)) {
+        let now = self.worker.now();
+        // A client stays with its backend, and not with one that is known not to answer.
+        let answers = |kept: &usize| {
+            let gate = backends.get(*kept).map(|(_, live)| live.gate(now));
+            !matches!(gate, None | Some(Gate::Open(_)))
+        };
+        if let Some(kept) = self.kept.filter(|kept| !self.tried.contains(kept)).filter(answers) {
             return Some(kept);
         }
         if backends.len() == 1 {
             return self.tried.is_empty().then_some(0);
         }
-        let now = self.worker.now();
         let mut candidates = self.worker.scratch.borrow_mut();
         candidates.clear();
         candidates.extend(backends.iter().enumerate().map(|(place, (backend, live))| Candidate {

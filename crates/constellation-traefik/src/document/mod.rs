@@ -333,7 +333,8 @@ impl DynamicConfig {
     /// The load balancer over all servers that a service of a router stands for, and its name: itself, or the one that its failover
     /// pairs were made from. `None` for what is not of this document, or no load balancer.
     pub fn plain_balancer<'d>(&'d self, service: &'d str) -> Option<(&'d str, &'d LoadBalancer)> {
-        let plain = service.strip_suffix(names::FAILOVER).unwrap_or(service);
+        let marked = [names::FAILOVER, names::PROXY];
+        let plain = marked.iter().find_map(|mark| service.strip_suffix(mark)).unwrap_or(service);
         let (name, service) = self.http.services.get_key_value(plain)?;
         service.as_load_balancer().map(|balancer| (&**name, balancer))
     }
@@ -341,6 +342,11 @@ impl DynamicConfig {
     /// Whether a middleware only tries again what no server received.
     pub fn is_retry(&self, middleware: &str) -> bool {
         matches!(self.http.middlewares.get(middleware), Some(Middleware::Retry(_)))
+    }
+
+    /// Whether a middleware only says to our own proxy which service is meant. Nobody else can name one so.
+    pub fn names_service(middleware: &str) -> bool {
+        middleware.ends_with(names::PROXY)
     }
 }
 

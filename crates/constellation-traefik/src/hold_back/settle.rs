@@ -10,7 +10,7 @@ use constellation_core::{Evidence, Governor, Verdict};
 use super::{Held, HeldReason};
 use crate::{
     document::{DynamicConfig, Http, LoadBalancer, Name, Router, Service},
-    names::{family, other_half},
+    names::{self, family, other_half},
 };
 
 /// What is known about how far to trust the next document.
@@ -125,6 +125,8 @@ fn reaches(http: &Http, family: &str, counts: impl Fn(&str) -> bool) -> bool {
     let routers = members(http, family).into_iter();
     routers
         .flat_map(|(_, router)| closure(http, &router.service))
+        // Our own proxy is always there; what counts is whom it can ask.
+        .filter(|(name, _)| !name.ends_with(names::PROXY))
         .any(|(_, service)| service.as_load_balancer().is_some_and(|balancer| balancer.urls().any(&counts)))
 }
 
@@ -135,7 +137,10 @@ pub(super) fn forget_what_lives(earlier: &mut DynamicConfig, later: &DynamicConf
 
 /// A service and all that it refers to. References lead at most two levels down; see the document's validation.
 fn closure<'h>(http: &'h Http, service: &str) -> Vec<(&'h Name, &'h Service)> {
-    let mut found: Vec<(&Name, &Service)> = http.services.get_key_value(service).into_iter().collect();
+    let behind_proxy =
+        service.strip_suffix(names::PROXY).and_then(|plain| http.services.get_key_value(plain));
+    let mut found: Vec<(&Name, &Service)> =
+        http.services.get_key_value(service).into_iter().chain(behind_proxy).collect();
     let mut next = 0;
     while let Some((_, service)) = found.get(next) {
         next += 1;

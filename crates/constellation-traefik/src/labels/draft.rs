@@ -143,7 +143,7 @@ impl Drafts {
         // A field that no router has: one that misses its longest field might miss its guard, so it is left out.
         let path = |rest: &[&str]| if value.is_some() { rest.join(".") } else { "(too long)".to_owned() };
         match parts.as_slice() {
-            ["constellation", name @ ("response-timeout" | "failover" | "generated-routes")] => {
+            ["constellation", name @ ("response-timeout" | "failover" | "generated-routes" | "proxy")] => {
                 self.own.insert((*name).to_owned(), field);
             }
             // The rest of our labels belongs to others (healing, naming), as does what only Traefik's own Docker

@@ -20,11 +20,12 @@ const RESPONSE_TIMEOUT_MAX: Duration = Duration::from_secs(60 * 60);
 pub(super) struct OwnLabels {
     response_timeout: Option<Duration>,
     failover: Failover,
+    proxied: bool,
 }
 
 impl OwnLabels {
     pub(super) fn read(drafts: &Drafts, problems: &mut Problems) -> Self {
-        let mut own = Self { response_timeout: None, failover: Failover::Safe };
+        let mut own = Self { response_timeout: None, failover: Failover::Safe, proxied: false };
         if let Some(field) = drafts.own.get("response-timeout") {
             match value::duration(&field.value) {
                 Ok(timeout) if !timeout.is_zero() && timeout <= RESPONSE_TIMEOUT_MAX => {
@@ -47,11 +48,22 @@ impl OwnLabels {
                 }
             };
         }
+        if let Some(field) = drafts.own.get("proxy") {
+            match value::boolean(&field.value) {
+                Ok(proxied) => own.proxied = proxied,
+                Err(reason) => problems.invalid(&field.label, format!("{reason}; it is served directly")),
+            }
+        }
         own
     }
 
     pub(super) fn apply(&self, service: HttpService) -> HttpService {
-        HttpService { response_timeout: self.response_timeout, failover: self.failover, ..service }
+        HttpService {
+            response_timeout: self.response_timeout,
+            failover: self.failover,
+            proxied: self.proxied,
+            ..service
+        }
     }
 }
 

@@ -39,6 +39,8 @@ use constellation_core::{
     route::{Failover as FailoverMode, HttpHealthCheck, HttpService, Scheme, StickyCookie},
 };
 
+use serde_json::json;
+
 use super::config::RenderConfig;
 use crate::{
     document::{
@@ -146,6 +148,14 @@ pub(super) enum Lead {
         /// Whether what no server received is tried again.
         retry: bool,
     },
+    /// All requests to this node's own proxy, with the name of the service.
+    Proxied {
+        service: Name,
+        /// What says the name; of the same name.
+        middleware: Name,
+        /// Whether what one server failed may be given to another, which the proxy then does.
+        retry: bool,
+    },
     /// Safe methods to a service that fails over, the others to one that tries again what no server received.
     ByMethod { safe: Name, other: Name },
 }
@@ -160,6 +170,11 @@ pub(super) fn balance(
 ) -> Lead {
     let plain: Name = name.into();
     push_balancer(made, Arc::clone(&plain), service, targets, config, service.sticky.as_ref());
+    if service.proxied
+        && let Some(proxy) = config.proxy
+    {
+        return through_proxy(made, name, service, proxy, config);
+    }
     let repeatable = targets.len() >= 2 && service.failover == FailoverMode::Safe && service.sticky.is_none();
     if !repeatable {
         return Lead::One { service: plain, retry: false };
@@ -187,6 +202,35 @@ pub(super) fn balance(
     let safe = made.name(&[name, names::FAILOVER]);
     made.services.push((Arc::clone(&safe), Service::Weighted(Weighted { services })));
     Lead::ByMethod { safe, other: plain }
+}
+
+/// Makes the way through this node's own proxy. The load balancer over the servers stays in the document: it is what the proxy has its
+/// table of.
+fn through_proxy(
+    made: &mut Made,
+    name: &str,
+    service: &HttpService,
+    proxy: SocketAddr,
+    config: &RenderConfig,
+) -> Lead {
+    let proxied = made.name(&[name, names::PROXY]);
+    let url = made.url(Scheme::Http, proxy);
+    let balancer = LoadBalancer {
+        servers: vec![Server { url }],
+        pass_host_header: service.pass_host_header,
+        servers_transport: Some(transport(made, None, config)),
+        ..LoadBalancer::default()
+    };
+    made.services.push((Arc::clone(&proxied), Service::LoadBalancer(balancer)));
+    let header = json!({ "headers": { "customRequestHeaders": { "X-Constellation-Service": name } } });
+    made.middlewares.insert(Arc::clone(&proxied), Middleware::Written(header));
+    let retry = service.failover == FailoverMode::Safe;
+    if retry {
+        made.middlewares
+            .entry(names::RETRY.into())
+            .or_insert_with(|| Middleware::Retry(Retry { attempts: RETRY_ATTEMPTS }));
+    }
+    Lead::Proxied { service: Arc::clone(&proxied), middleware: proxied, retry }
 }
 
 /// Makes the load balancer over one node's servers, which is what `<service>.<node>.<domain>` leads to.

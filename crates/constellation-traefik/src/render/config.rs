@@ -1,6 +1,6 @@
 //! How routes are rendered.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use constellation_core::DomainName;
 
@@ -18,6 +18,8 @@ pub struct RenderConfig {
     /// With many services that meets the limits of public authorities: an entry point whose TLS has a wildcard
     /// certificate needs none here.
     pub cert_resolver: Option<String>,
+    /// Where this node's own failover proxy takes services by name, for those that ask to go through it.
+    pub proxy: Option<SocketAddr>,
     /// How long a connection to a server may take to be made. Shorter loses less time on a host that went silent;
     /// it must be well above the longest round trip between two nodes, and 300 ms suits one continent.
     pub dial_timeout: Duration,
@@ -33,6 +35,7 @@ impl Default for RenderConfig {
             entry_points: vec!["web".to_owned()],
             tls_entry_points: Vec::new(),
             cert_resolver: None,
+            proxy: None,
             dial_timeout: Duration::from_millis(300),
             failover_on_errors: true,
         }

@@ -184,6 +184,12 @@ impl<'a> Rendering<'a> {
                 self.problem(service.id, RouteProblemKind::Invalid, format!("load balancer `{name}`"), text);
                 continue;
             }
+            if spec.proxied && self.config.proxy.is_none() {
+                let text = "it asks to go through this node's failover proxy, which does not run (see --proxy-listen); it is \
+                            served without";
+                let about = format!("load balancer `{name}`");
+                self.problem(service.id, RouteProblemKind::Invalid, about, text.to_owned());
+            }
             let targets = self.targets(service, name, spec);
             let lead = balance(&mut self.made, name.as_str(), spec, targets.serving(), self.config);
             balancers.push((name, Balancer { spec, lead, targets }));

@@ -107,6 +107,16 @@ impl<'a> Rendering<'a> {
                 let router = Router { entry_points, middlewares, service, rule, priority, tls };
                 self.routers.push((name, router));
             }
+            Lead::Proxied { service, middleware, retry } => {
+                let mut through: Vec<Name> = middlewares.iter().cloned().collect();
+                through.push(Arc::clone(middleware));
+                if *retry {
+                    through.push(names::RETRY.into());
+                }
+                let (service, middlewares) = (Arc::clone(service), through.into());
+                let router = Router { entry_points, middlewares, service, rule, priority, tls };
+                self.routers.push((name, router));
+            }
             Lead::ByMethod { safe, other } => {
                 let (open, close) = if alternatives { ("(", ")") } else { ("", "") };
                 // Innermost, so that what comes before (authentication, say) is asked once.

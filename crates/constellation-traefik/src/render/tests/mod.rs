@@ -4,6 +4,7 @@ mod explained;
 mod golden;
 mod middlewares;
 mod properties;
+mod proxied;
 mod rules;
 
 use std::{collections::BTreeMap, sync::Arc};
