@@ -1,6 +1,6 @@
 //! A private socket here, each connection of which is carried over a line of its own.
 
-use std::{path::Path, sync::Arc};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use tokio::{
     io::copy_bidirectional,
@@ -14,6 +14,8 @@ use super::{RemoteError, ping, tls::Line};
 
 /// Connections at once; further ones wait. A deployment has a few, and an agent one beside its events.
 const CONNECTIONS_MAX: usize = 64;
+/// After a connection that could not be accepted.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// The task that carries. It ends, with every connection, with the value.
 #[derive(Debug)]
@@ -51,7 +53,15 @@ async fn carry(listener: UnixListener, line: Line) {
             // Those that have ended are let go of as they end.
             Some(_) = carried.join_next() => continue,
         };
-        let Ok((here, _)) = accepted else { return };
+        let (here, _) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Usually no file descriptors are left, and soon there are again; the bridge is there for a whole run.
+                debug!(%error, "the bridge to an engine could not accept a connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
         let line = line.clone();
         carried.spawn(async move {
             let _place = place;

@@ -7,6 +7,7 @@ mod judge;
 mod run;
 mod step;
 
+pub(crate) use self::step::GRACE_DEFAULT;
 pub use self::{
     event::{Happening, Nobody, Watcher},
     images::{Fetch, fetch as fetch_images},

@@ -22,7 +22,7 @@ use crate::{
 /// Lines of a failed container's output that are shown.
 const LOG_LINES: usize = 20;
 /// How long a container may take to end that does not say.
-const GRACE_DEFAULT: Duration = Duration::from_secs(10);
+pub(crate) const GRACE_DEFAULT: Duration = Duration::from_secs(10);
 
 /// What a step works with.
 pub(super) struct Bench<'a> {

@@ -3,7 +3,6 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     process::ExitCode,
-    time::Duration,
 };
 
 use constellation_core::ServiceId;
@@ -16,14 +15,12 @@ use super::{
     defined_services,
 };
 use crate::{
+    apply::GRACE_DEFAULT,
     cli::{args::Selection, progress::Show, select},
     plan::{Actual, Deed, PlanOptions, Role},
     render::{NETWORK_LABEL, STACK_LABEL},
     survey::survey,
 };
-
-/// How long a container may take to end that does not say.
-const GRACE_DEFAULT: Duration = Duration::from_secs(10);
 
 pub(super) async fn down(scene: &Scene, selection: &Selection, volumes: bool, yes: bool, out: &Out) -> Ended {
     let desired = scene.defined()?;
