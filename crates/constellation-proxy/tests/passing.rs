@@ -181,6 +181,25 @@ async fn an_upgrade_that_is_declined_is_an_answer_like_any_other() {
 }
 
 #[tokio::test]
+async fn an_upgrade_fails_over_and_is_waited_for_no_longer_than_any_other_request() {
+    let silent = Backend::new(Reply::Silence).await;
+    let busy = Backend::new(Reply::status(503, "busy")).await;
+    let agreed = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+    let web = Backend::new(Reply::Echo(agreed.into())).await;
+    let policy = Policy { response_timeout: Some(Duration::from_millis(100)), ..Policy::default() };
+    let ranked = [&silent, &busy, &web].into_iter().zip(0..).map(|(it, rank)| backend(it.address, rank));
+    let proxy = Proxy::start(table(ranked.collect(), policy.clone()));
+    let mut client = proxy.client().await;
+    client.send(UPGRADE).await;
+    assert_eq!(client.answer().await.status, 101);
+    client.send("ping").await;
+    assert_eq!(client.take(4).await, "ping");
+    assert_eq!((silent.count(), busy.count()), (1, 1));
+    let alone = Proxy::start(table(vec![backend(silent.address, 0)], policy));
+    assert_eq!(alone.ask(UPGRADE).await.status, 504);
+}
+
+#[tokio::test]
 async fn no_request_is_lost_while_tables_change_under_load() {
     let (one, other) = (Backend::new(Reply::ok("one")).await, Backend::new(Reply::ok("other")).await);
     let proxy = Proxy::of(&[&one, &other]);

@@ -8,6 +8,7 @@ use hyper::{HeaderMap, Method};
 use super::{
     live::{LiveBackend, Registry},
     repeat::RetryBudget,
+    sticky,
     table::{Backend, Name, Policy, Router, Table, Target},
 };
 
@@ -16,7 +17,6 @@ use super::{
 pub(super) struct Compiled {
     routers: Vec<CompiledRouter>,
     services: Vec<Arc<CompiledService>>,
-    by_name: HashMap<Name, usize>,
     /// For each host that a rule names: the routers that may take its requests, in order.
     by_host: HashMap<Box<str>, Places>,
     /// The routers that may take requests of any other host.
@@ -38,7 +38,7 @@ pub(super) struct CompiledRouter {
 
 #[derive(Debug)]
 pub(super) enum Goal {
-    /// A service by its place; `None` where the table does not have it.
+    /// `None` where the table does not have it.
     Service(Option<Arc<CompiledService>>),
     Refuse(Name),
 }
@@ -49,6 +49,8 @@ pub(super) struct CompiledService {
     pub(super) policy: Policy,
     pub(super) budget: Arc<RetryBudget>,
     pub(super) backends: Vec<(Backend, Arc<LiveBackend>)>,
+    /// What a sticky service's cookie calls each of them; none where no cookie does.
+    pub(super) marks: Vec<String>,
 }
 
 impl Compiled {
@@ -61,20 +63,19 @@ impl Compiled {
                 let live = |backend: &Backend| (backend.clone(), registry.backend(&service.name, backend));
                 let mut backends: Vec<_> = service.backends.iter().map(live).collect();
                 backends.sort_by_key(|(backend, _)| backend.rank);
+                let sticky = service.policy.sticky.is_some();
+                let marked = backends.iter().filter(|_| sticky);
                 Arc::new(CompiledService {
                     name: Name::clone(&service.name),
                     policy: service.policy.clone(),
                     budget: registry.budget(&service.name),
+                    marks: marked.map(|(backend, _)| sticky::mark(backend)).collect(),
                     backends,
                 })
             })
             .collect();
-        let by_name: HashMap<Name, usize> =
-            services.iter().enumerate().map(|(place, it)| (Name::clone(&it.name), place)).collect();
         let goal = |target: &Target| match target {
-            Target::Service(name) => {
-                Goal::Service(by_name.get(name).and_then(|place| services.get(*place)).cloned())
-            }
+            Target::Service(name) => Goal::Service(named(&services, name).cloned()),
             Target::Refuse { reason } => Goal::Refuse(Name::clone(reason)),
         };
         let mut index = Index::default();
@@ -95,7 +96,7 @@ impl Compiled {
             })
             .collect();
         let (by_host, elsewhere) = index.finish();
-        Self { routers, services, by_name, by_host, elsewhere }
+        Self { routers, services, by_host, elsewhere }
     }
 
     /// The router that takes a request which came in by this entry point.
@@ -110,7 +111,7 @@ impl Compiled {
     }
 
     pub(super) fn service(&self, name: &str) -> Option<&Arc<CompiledService>> {
-        self.by_name.get(name).and_then(|place| self.services.get(*place))
+        named(&self.services, name)
     }
 
     pub(super) const fn routers_len(&self) -> usize {
@@ -120,6 +121,11 @@ impl Compiled {
     pub(super) fn services(&self) -> &[Arc<CompiledService>] {
         &self.services
     }
+}
+
+/// A service among all, which a table has sorted by name.
+fn named<'s>(services: &'s [Arc<CompiledService>], name: &str) -> Option<&'s Arc<CompiledService>> {
+    services.binary_search_by(|service| (*service.name).cmp(name)).ok().and_then(|place| services.get(place))
 }
 
 /// Sorts routers by the hosts that their rules name.

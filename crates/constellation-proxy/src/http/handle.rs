@@ -9,7 +9,7 @@ use constellation_core::{
 use hyper::{
     HeaderMap, Method, Request, Response, StatusCode, Uri, Version,
     body::{Body, Incoming},
-    header::{CONTENT_LENGTH, EXPECT, HOST, HeaderValue},
+    header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderValue, UPGRADE},
     http::request::Parts,
 };
 use tracing::{debug, info};
@@ -26,6 +26,7 @@ use super::{
     refusal::Refusal,
     repeat::{Sent, is_idempotent, may_repeat},
     sticky,
+    tunnel::{self, Change},
     upstream::{Answer, Lease, Unanswered},
     worker::Worker,
 };
@@ -84,17 +85,14 @@ async fn proxied(
         headers::join_cookies(&mut parts.headers);
     }
     client.origin.tell(&mut parts.headers, host.as_ref());
-    if let (Some(downstream), Some(protocol)) = (downstream, upgrade)
-        && incoming.is_end_stream()
-    {
-        let exchange = Exchange::new(worker, &service, parts, None);
-        return super::tunnel::open(exchange, protocol, downstream).await;
-    }
+    // With a body it is a request like any other: nobody knows which protocol the body is of.
+    let change = downstream.zip(upgrade).filter(|_| incoming.is_end_stream());
+    let change = change.map(|(downstream, protocol)| Change { protocol, downstream });
     let recorder = (!incoming.is_end_stream()).then(|| {
         let keep = service.policy.replay_bytes_max;
         Rc::new(RefCell::new(Recorder::new(incoming, keep, limits.body_bytes_max, limits.body_timeout)))
     });
-    let exchange = Exchange::new(worker, &service, parts, recorder);
+    let exchange = Exchange::new(worker, &service, parts, recorder, change);
     match service.policy.total_timeout {
         None => exchange.run().await,
         Some(total) => tokio::time::timeout(total, exchange.run()).await.unwrap_or(Err(Refusal::Timeout)),
@@ -135,17 +133,19 @@ fn find(
 }
 
 /// A request on its way through backends.
-pub(super) struct Exchange<'a> {
-    pub(super) worker: &'a Rc<Worker>,
-    pub(super) service: &'a CompiledService,
+struct Exchange<'a> {
+    worker: &'a Rc<Worker>,
+    service: &'a CompiledService,
     method: Method,
     uri: Uri,
     headers: HeaderMap,
     recorder: Option<Rc<RefCell<Recorder>>>,
+    /// The other protocol that the client asks for.
+    change: Option<Change>,
     idempotent: bool,
     /// The backends that were asked already, by their place.
     tried: Vec<usize>,
-    /// The backend that the client's cookie names, and whether it must be given another.
+    /// The backend that the client's cookie names.
     kept: Option<usize>,
 }
 
@@ -155,13 +155,14 @@ impl<'a> Exchange<'a> {
         service: &'a CompiledService,
         parts: Parts,
         recorder: Option<Rc<RefCell<Recorder>>>,
+        change: Option<Change>,
     ) -> Self {
         let Parts { method, uri, headers, .. } = parts;
         let repeats = service.policy.failover == Failover::Safe;
         let idempotent = repeats && is_idempotent(&method, &headers);
         let kept = service.policy.sticky.as_deref().and_then(|name| sticky::kept(service, &headers, name));
         service.budget.deposit();
-        Self { worker, service, method, uri, headers, recorder, idempotent, tried: Vec::new(), kept }
+        Self { worker, service, method, uri, headers, recorder, change, idempotent, tried: Vec::new(), kept }
     }
 
     /// Tries backends until one answers, or none may be tried any more.
@@ -171,11 +172,16 @@ impl<'a> Exchange<'a> {
             let Some((backend, live)) = self.service.backends.get(place) else { break };
             let began = self.worker.now();
             let mut way = OnTheWay::to(live, began);
-            self.tried(place);
+            self.tried.push(place);
             match self.ask(backend.address, backend.scheme).await {
                 Ok((mut response, lease)) => {
                     way.answered(self.worker.now().since(began));
                     let status = response.status();
+                    if status == StatusCode::SWITCHING_PROTOCOLS
+                        && let Some(change) = self.change.take()
+                    {
+                        return Ok(tunnel::open(self.worker, change, response, way));
+                    }
                     if self.is_failure(status) && self.may_go_on(Sent::Perhaps) {
                         continue;
                     }
@@ -209,7 +215,7 @@ impl<'a> Exchange<'a> {
     }
 
     /// The backend to ask next.
-    pub(super) fn next_backend(&self) -> Option<usize> {
+    fn next_backend(&self) -> Option<usize> {
         let backends = &self.service.backends;
         let attempts = usize::try_from(self.service.policy.attempts.max(1)).unwrap_or(usize::MAX);
         if self.tried.len() >= attempts {
@@ -243,13 +249,8 @@ impl<'a> Exchange<'a> {
         self.service.policy.retry_statuses.contains(&status.as_u16())
     }
 
-    /// Notes that a backend is asked.
-    pub(super) fn tried(&mut self, place: usize) {
-        self.tried.push(place);
-    }
-
     /// Whether another backend may be given the request, and is there to be. Takes a repetition from the budget.
-    pub(super) fn may_go_on(&self, sent: Sent) -> bool {
+    fn may_go_on(&self, sent: Sent) -> bool {
         let whole = self.recorder.as_ref().is_none_or(|recorder| recorder.borrow().is_whole());
         let may = self.service.policy.failover == Failover::Safe
             && may_repeat(self.idempotent, sent, whole)
@@ -281,6 +282,10 @@ impl<'a> Exchange<'a> {
         let request = self.request(address, scheme);
         let asking = async {
             match scheme {
+                Scheme::Http if self.change.is_some() => {
+                    let asked = worker.upstream.ask_upgrade(address, connect, request).await;
+                    asked.map(|response| (response, None))
+                }
                 Scheme::Http => {
                     let asked = worker.upstream.ask_h1(address, connect, request, || worker.now()).await;
                     asked.map(|(response, lease)| (response, Some(lease)))
@@ -307,7 +312,7 @@ impl<'a> Exchange<'a> {
     }
 
     /// The request as a backend gets it.
-    pub(super) fn request(&mut self, address: SocketAddr, scheme: Scheme) -> Request<RequestBody> {
+    fn request(&mut self, address: SocketAddr, scheme: Scheme) -> Request<RequestBody> {
         let body = self.recorder.as_ref().map_or(RequestBody::Empty, RequestBody::replay);
         let mut request = Request::new(body);
         *request.method_mut() = self.method.clone();
@@ -318,6 +323,10 @@ impl<'a> Exchange<'a> {
             && let Ok(host) = HeaderValue::from_str(&address.to_string())
         {
             request.headers_mut().insert(HOST, host);
+        }
+        if let Some(change) = &self.change {
+            request.headers_mut().insert(CONNECTION, HeaderValue::from_static("upgrade"));
+            request.headers_mut().insert(UPGRADE, change.protocol.clone());
         }
         *request.uri_mut() = match scheme {
             Scheme::H2c => {
@@ -344,9 +353,9 @@ impl<'a> Exchange<'a> {
         }
         if let Some(name) = &self.service.policy.sticky
             && self.kept != Some(place)
-            && let Some((backend, _)) = self.service.backends.get(place)
+            && let Some(mark) = self.service.marks.get(place)
         {
-            sticky::keep(headers, name, backend);
+            sticky::keep(headers, name, mark);
         }
         *response.version_mut() = Version::HTTP_11;
     }

@@ -7,7 +7,8 @@ use std::{
 
 use constellation_core::Clock;
 use constellation_tasks::{Early, Supervisor};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 use super::{
@@ -82,31 +83,35 @@ impl HttpProxy {
             .unzip();
         let shared = Arc::new(Shared { config, clock, threads: seats, closing: closing.clone() });
         let mut counters = Vec::with_capacity(threads);
-        let mut ends = Vec::with_capacity(threads);
+        let mut running = Vec::with_capacity(threads);
+        let ended = CancellationToken::new();
         for (number, handed) in handed.into_iter().enumerate() {
             let own = Arc::new(Counters::default());
             counters.push(Arc::clone(&own));
             let clones: Result<Vec<_>, _> = listeners.iter().map(std::net::TcpListener::try_clone).collect();
             let clones = clones.map_err(ProxyError::Thread)?;
             let (shared, tables) = (Arc::clone(&shared), tables.clone());
-            let (end, ended) = oneshot::channel();
-            std::thread::Builder::new()
+            // However it ends: also a panic drops it.
+            let end = ended.clone().drop_guard();
+            let thread = std::thread::Builder::new()
                 .name(format!("http-proxy-{number}"))
                 .spawn(move || {
-                    let ran = worker::run(number, shared, own, tables, clones, handed);
-                    // Nobody listens any more when the process ends first.
-                    let _ = end.send(ran);
+                    let _end = end;
+                    if let Err(error) = worker::run(number, shared, own, tables, clones, handed) {
+                        error!(%error, "a thread of the proxy could not run");
+                    }
                 })
                 .map_err(ProxyError::Thread)?;
-            ends.push(ended);
+            running.push(thread);
         }
+        let told = closing.clone();
         supervisor.spawn("http proxy", Early::Fatal, async move {
-            for ended in ends {
-                match ended.await {
-                    Ok(Ok(())) => {}
-                    Ok(Err(error)) => error!(%error, "a thread of the proxy could not run"),
-                    Err(_) => error!("a thread of the proxy panicked"),
-                }
+            // One that ends before it is told to takes its connections with it, and nobody else would notice.
+            ended.cancelled().await;
+            if told.is_cancelled() {
+                let all = move || running.into_iter().for_each(|thread| drop(thread.join()));
+                // What panicked has said so.
+                let _ = tokio::task::spawn_blocking(all).await;
             }
         });
         supervisor.spawn("http proxy table", Early::Fatal, async move {

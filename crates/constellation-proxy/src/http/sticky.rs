@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use super::{compiled::CompiledService, table::Backend};
 
 /// What the cookie says of a backend: nothing that anybody could learn an address from.
-fn mark(backend: &Backend) -> String {
+pub(super) fn mark(backend: &Backend) -> String {
     let digest = Sha256::digest(format!("{}/{}", backend.node, backend.instance));
     digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
@@ -21,12 +21,12 @@ pub(super) fn kept(service: &CompiledService, headers: &HeaderMap, name: &str) -
         let (known, value) = cookie.trim().split_once('=')?;
         (known == name).then_some(value)
     })?;
-    service.backends.iter().position(|(backend, _)| mark(backend) == value)
+    service.marks.iter().position(|mark| mark == value)
 }
 
 /// Keeps the client with the backend that answers.
-pub(super) fn keep(headers: &mut HeaderMap, name: &str, backend: &Backend) {
-    let cookie = format!("{name}={}; Path=/; HttpOnly; SameSite=Lax", mark(backend));
+pub(super) fn keep(headers: &mut HeaderMap, name: &str, mark: &str) {
+    let cookie = format!("{name}={mark}; Path=/; HttpOnly; SameSite=Lax");
     // A name that no header can carry was refused where it was read.
     if let Ok(cookie) = HeaderValue::from_str(&cookie) {
         headers.append(SET_COOKIE, cookie);

@@ -2,9 +2,9 @@
 
 use std::{rc::Rc, sync::atomic::Ordering, time::Duration};
 
-use constellation_core::route::Scheme;
 use hyper::{
-    Response, StatusCode,
+    Response,
+    body::Incoming,
     header::{CONNECTION, HeaderValue, UPGRADE},
     upgrade::OnUpgrade,
 };
@@ -12,61 +12,33 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
 use tracing::debug;
 
-use super::{
-    body::ProxyBody, handle::Exchange, headers, live::OnTheWay, refusal::Refusal, upstream::Answer,
-    worker::Worker,
-};
+use super::{body::ProxyBody, headers, live::OnTheWay, worker::Worker};
 
 /// Bytes that are on the way in each direction, at most.
 const BUFFER_BYTES: usize = 16 * 1024;
 /// How long one side may go on when the other has ended.
 const LINGER: Duration = Duration::from_secs(2);
 
-/// Asks backends for the other protocol. Nothing has been agreed on until one of them says yes, so whichever could not be reached
-/// is followed by the next.
-pub(super) async fn open(
-    mut exchange: Exchange<'_>,
-    protocol: HeaderValue,
-    downstream: OnUpgrade,
-) -> Result<Response<ProxyBody>, Refusal> {
-    let worker = Rc::clone(exchange.worker);
-    let mut outcome = Refusal::NoBackend;
-    while let Some(place) = exchange.next_backend() {
-        let Some((backend, live)) = exchange.service.backends.get(place) else { break };
-        let began = worker.now();
-        let mut way = OnTheWay::to(live, began);
-        exchange.tried(place);
-        let mut request = exchange.request(backend.address, Scheme::Http);
-        request.headers_mut().insert(CONNECTION, HeaderValue::from_static("upgrade"));
-        request.headers_mut().insert(UPGRADE, protocol.clone());
-        let connect = exchange.service.policy.connect_timeout;
-        match worker.upstream.ask_upgrade(backend.address, connect, request).await {
-            Err(unanswered) => {
-                way.failed(worker.now());
-                debug!(backend = %backend.address, why = unanswered.why, "a backend did not answer an upgrade");
-                outcome = if unanswered.timeout { Refusal::Timeout } else { Refusal::BadGateway };
-                if !exchange.may_go_on(unanswered.sent) {
-                    break;
-                }
-            }
-            Ok(mut response) => {
-                way.answered(worker.now().since(began));
-                let agreed = headers::take_hop_by_hop(response.headers_mut());
-                if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-                    let (parts, incoming) = response.into_parts();
-                    let body = ProxyBody::Upstream(Answer::new(incoming, None, way, began));
-                    return Ok(Response::from_parts(parts, body));
-                }
-                let upstream = hyper::upgrade::on(&mut response);
-                let (mut parts, _) = response.into_parts();
-                parts.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
-                parts.headers.insert(UPGRADE, agreed.unwrap_or(protocol));
-                worker.executor.spawn(carry(Rc::clone(&worker), downstream, upstream, way));
-                return Ok(Response::from_parts(parts, ProxyBody::Empty));
-            }
-        }
-    }
-    Err(outcome)
+/// The protocol that a client wants to change to, and its end of the connection once that is agreed on.
+pub(super) struct Change {
+    pub(super) protocol: HeaderValue,
+    pub(super) downstream: OnUpgrade,
+}
+
+/// A backend has agreed: passes that on, and carries bytes from then on.
+pub(super) fn open(
+    worker: &Rc<Worker>,
+    change: Change,
+    mut response: Response<Incoming>,
+    way: OnTheWay,
+) -> Response<ProxyBody> {
+    let agreed = headers::take_hop_by_hop(response.headers_mut());
+    let upstream = hyper::upgrade::on(&mut response);
+    let (mut parts, _) = response.into_parts();
+    parts.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    parts.headers.insert(UPGRADE, agreed.unwrap_or(change.protocol));
+    worker.executor.spawn(carry(Rc::clone(worker), change.downstream, upstream, way));
+    Response::from_parts(parts, ProxyBody::Empty)
 }
 
 /// Carries bytes both ways. Tables may change meanwhile: what was opened stays until one of its ends closes it.

@@ -202,17 +202,18 @@ pub(super) fn run(
             let listener = TcpListener::from_std(listener)?;
             worker.executor.spawn(accept(Rc::clone(&worker), listener, Rc::clone(&listens), place));
         }
+        let take = |Handed { stream, peer, place }| {
+            // One that cannot be waited for is closed; its client tries again.
+            if let (Ok(stream), Some(listen)) = (TcpStream::from_std(stream), listens.get(place)) {
+                serve(&worker, stream, peer, listen);
+            }
+        };
         let closing = worker.shared.closing.clone();
         let mut ticks = tokio::time::interval(SWEEP_EVERY);
         loop {
             tokio::select! {
                 () = closing.cancelled() => break,
-                Some(Handed { stream, peer, place }) = handed.recv() => {
-                    // One that cannot be waited for is closed; its client tries again.
-                    if let (Ok(stream), Some(listen)) = (TcpStream::from_std(stream), listens.get(place)) {
-                        serve(&worker, stream, peer, listen);
-                    }
-                }
+                Some(connection) = handed.recv() => take(connection),
                 _ = ticks.tick() => {
                     let table = worker.table();
                     worker.sweep(&table);
@@ -220,10 +221,8 @@ pub(super) fn run(
             }
         }
         handed.close();
-        while let Some(Handed { stream, peer, place }) = handed.recv().await {
-            if let (Ok(stream), Some(listen)) = (TcpStream::from_std(stream), listens.get(place)) {
-                serve(&worker, stream, peer, listen);
-            }
+        while let Some(connection) = handed.recv().await {
+            take(connection);
         }
         let tasks = &worker.executor.0;
         tasks.close();
