@@ -267,6 +267,29 @@ pub enum Middleware {
     Written(serde_json::Value),
 }
 
+impl Middleware {
+    /// The middlewares that it is a chain of.
+    pub fn parts(&self) -> impl Iterator<Item = &str> {
+        self.field("chain", "middlewares")
+            .and_then(serde_json::Value::as_array)
+            .into_iter()
+            .flatten()
+            .filter_map(serde_json::Value::as_str)
+    }
+
+    /// The service that it asks, for pages in place of errors.
+    pub fn service(&self) -> Option<&str> {
+        self.field("errors", "service").and_then(serde_json::Value::as_str)
+    }
+
+    fn field(&self, kind: &str, field: &str) -> Option<&serde_json::Value> {
+        match self {
+            Self::Retry(_) => None,
+            Self::Written(value) => value.get(kind)?.get(field),
+        }
+    }
+}
+
 /// Tries a request again that no server has received a byte of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]

@@ -166,14 +166,28 @@ fn keep(
     settled.routers.remove(other_half(family).as_str());
     for (name, router) in members {
         for middleware in router.middlewares.iter() {
-            if let Some((name, middleware)) = previous.middlewares.get_key_value(middleware) {
-                settled.middlewares.entry(name.clone()).or_insert_with(|| middleware.clone());
-            }
+            keep_middleware(previous, settled, middleware, situation);
         }
         for (name, service) in closure(previous, &router.service) {
             keep_service(previous, settled, name, service, situation);
         }
         settled.routers.insert(name.clone(), router.clone());
+    }
+}
+
+/// Brings a middleware over with what it is a chain of and whom it asks, unless the next document has one of this name.
+fn keep_middleware(previous: &Http, settled: &mut Http, name: &str, situation: &Situation) {
+    let Some((name, middleware)) = previous.middlewares.get_key_value(name) else { return };
+    if settled.middlewares.contains_key(name) {
+        return;
+    }
+    // Before its parts, so that a chain of itself ends.
+    settled.middlewares.insert(name.clone(), middleware.clone());
+    for part in middleware.parts() {
+        keep_middleware(previous, settled, part, situation);
+    }
+    for (name, service) in middleware.service().map(|asked| closure(previous, asked)).into_iter().flatten() {
+        keep_service(previous, settled, name, service, situation);
     }
 }
 

@@ -26,7 +26,7 @@ impl<'a> Rendering<'a> {
         let Some(name) = &service.routes.generated else { return };
         let Some(balancer) = placed.balancer(name.as_str()) else { return };
         let guards = guards(service.routes, name.as_str());
-        let Some(middlewares) = guards.and_then(|guards| self.through(guards).ok()) else {
+        let Some(middlewares) = guards.and_then(|guards| self.middlewares.through(guards).ok()) else {
             let text = "its routers are guarded in ways that a generated route could not be; no route is generated \
                         (constellation.generated-routes=false says that none is wanted)";
             let about = format!("host `{}.{domain}`", service.id.host_label());

@@ -3,7 +3,7 @@
 //! Traefik goes round the servers it is told of; a server that is gone leaves with the next document. Nothing is failed over, for
 //! nobody knows what the bytes of a connection have done.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 
 use constellation_core::{
     Protocol, ServiceId,
@@ -13,7 +13,7 @@ use constellation_core::{
 use super::{Gathered, RouteProblem, RouteProblemKind, is_foreign, middlewares::Middlewares};
 use crate::{
     document::{
-        L4LoadBalancer, L4Server, L4Service, Name, PRIORITY_MAX, ProxyProtocol, Tcp, TcpRouter, TcpTls, Udp,
+        L4LoadBalancer, L4Server, L4Service, PRIORITY_MAX, ProxyProtocol, Tcp, TcpRouter, TcpTls, Udp,
         UdpRouter,
     },
     schema::TCP_MIDDLEWARES,
@@ -93,23 +93,11 @@ impl<'a> L4<'a, '_> {
         if router.rule.is_empty() || router.rule.chars().any(char::is_control) {
             return Err("its rule is none".to_owned());
         }
-        let through: Result<Vec<Name>, String> = router
-            .middlewares
-            .iter()
-            .map(|middleware| match is_foreign(middleware) {
-                true => Ok(middleware.as_str().into()),
-                false => {
-                    let missing = || format!("the middleware `{middleware}` is not there");
-                    middlewares.find(middleware).ok_or_else(missing)
-                }
-            })
-            .collect();
-        let through = through?;
+        let through = middlewares.through(&router.middlewares)?;
         let priority = router.priority;
         if !priority.is_none_or(|priority| (1..=PRIORITY_MAX).contains(&priority)) {
             return Err("its priority is not one that Traefik takes".to_owned());
         }
-        let passthrough = router.tls.as_ref().is_some_and(|tls| tls.passthrough);
         let tls = router.tls.is_some();
         // Two that want the same connections are rivals, wherever they meet.
         for entry_point in &router.entry_points {
@@ -121,14 +109,14 @@ impl<'a> L4<'a, '_> {
         if !self.claim(service, &format!("router {name}"), name) {
             return Ok(None);
         }
-        let tls = router.tls.as_ref().map(|WrittenTls { ends, .. }| TcpTls {
-            passthrough,
+        let tls = router.tls.as_ref().map(|WrittenTls { ends, passthrough }| TcpTls {
+            passthrough: *passthrough,
             cert_resolver: ends.cert_resolver.clone(),
             options: ends.options.clone(),
         });
         Ok(Some(TcpRouter {
             entry_points: router.entry_points.iter().map(|it| it.as_str().into()).collect(),
-            middlewares: through.into(),
+            middlewares: through,
             service: router.service.as_str().into(),
             rule: router.rule.clone(),
             priority,
@@ -179,7 +167,7 @@ impl<'a> L4<'a, '_> {
 
     /// The servers that may be sent traffic; those on cordoned and leaving nodes only where there is no other.
     fn servers(&mut self, service: &'a Gathered<'a>, name: &str, port: u16) -> Vec<L4Server> {
-        let (mut open, mut last) = (BTreeMap::new(), BTreeMap::new());
+        let (mut open, mut last) = (BTreeSet::new(), BTreeSet::new());
         for candidate in service.candidates.iter().filter(|candidate| candidate.routable) {
             let address = match self.protocol {
                 Protocol::Tcp => candidate.instance.tcp(port),
@@ -195,10 +183,10 @@ impl<'a> L4<'a, '_> {
             };
             let facts = &candidate.node.facts;
             let side = if facts.cordoned || facts.leaving { &mut last } else { &mut open };
-            side.insert(address, ());
+            side.insert(address);
         }
         let serving = if open.is_empty() { last } else { open };
-        serving.into_keys().map(|address| L4Server { address: address.to_string() }).collect()
+        serving.into_iter().map(|address| L4Server { address: address.to_string() }).collect()
     }
 
     fn claim(&mut self, service: &'a Gathered<'a>, what: &str, about: &str) -> bool {

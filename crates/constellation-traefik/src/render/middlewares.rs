@@ -1,13 +1,13 @@
 //! Middlewares that labels define: one space of names for all, as Traefik's Docker provider has it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, hash_map::Entry};
 
 use constellation_core::{RouteName, ServiceId};
 use serde_json::Value;
 
-use super::{Gathered, RouteProblem, RouteProblemKind};
+use super::{Gathered, RouteProblem, RouteProblemKind, is_foreign};
 use crate::{
-    document::Name,
+    document::{Name, Names},
     schema::{Field, conforms},
 };
 
@@ -39,13 +39,14 @@ impl<'a> Middlewares<'a> {
                     );
                     continue;
                 }
-                match known.get(&name.as_str().to_ascii_lowercase()) {
-                    None => drop(known.insert(name.as_str().to_ascii_lowercase(), (name, value, service.id))),
+                match known.entry(name.as_str().to_ascii_lowercase()) {
+                    Entry::Vacant(free) => drop(free.insert((name, value, service.id))),
                     // The same, written on several containers, is one.
-                    Some((_, first, _)) if *first == value => {}
-                    Some((_, _, holder)) => {
+                    Entry::Occupied(first) if first.get().1 == value => {}
+                    Entry::Occupied(first) => {
                         let text = format!(
-                            "the older service {holder} has another middleware of this name, and that one counts"
+                            "the older service {} has another middleware of this name, and that one counts",
+                            first.get().2
                         );
                         problem(RouteProblemKind::Contested, text);
                     }
@@ -55,10 +56,15 @@ impl<'a> Middlewares<'a> {
         Self { known }
     }
 
-    /// The name in the document of what a router calls so; `None` where nobody defines it, or a chain leads to what nobody does.
-    pub(super) fn find(&self, name: &str) -> Option<Name> {
-        let (found, ..) = self.known.get(&name.to_ascii_lowercase())?;
-        self.whole(name, 0).then(|| found.as_str().into())
+    /// What a router goes through, as the document calls it. An error where nobody defines one of them, or a chain leads to what nobody
+    /// does: without its guard a router is left out.
+    pub(super) fn through(&self, names: &[String]) -> Result<Names, String> {
+        let find = |name: &String| match self.known.get(&name.to_ascii_lowercase()) {
+            _ if is_foreign(name) => Ok(name.as_str().into()),
+            Some((found, ..)) if self.whole(name, 0) => Ok(found.as_str().into()),
+            _ => Err(format!("the middleware `{name}` is not there")),
+        };
+        names.iter().map(find).collect()
     }
 
     /// Whether a middleware and all that it is a chain of are there.

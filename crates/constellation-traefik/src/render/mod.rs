@@ -154,15 +154,6 @@ impl<'a> Rendering<'a> {
         self.problems.push(RouteProblem { service: service.clone(), kind, about, text });
     }
 
-    /// What routers go through, as the document calls it; the first that is not there otherwise.
-    fn through(&self, middlewares: &[String]) -> Result<Names, String> {
-        let find = |name: &String| match is_foreign(name) {
-            true => Ok(name.as_str().into()),
-            false => self.middlewares.find(name).ok_or_else(|| name.clone()),
-        };
-        middlewares.iter().map(find).collect()
-    }
-
     /// Makes a service's load balancers and the routers of its labels.
     fn place(&mut self, service: &'a Gathered<'a>) -> Placed<'a> {
         let mut balancers = Vec::with_capacity(service.routes.services.len());

@@ -53,9 +53,7 @@ impl<'a> Rendering<'a> {
         if priority > PRIORITY_MAX {
             return Err(invalid(format!("Traefik keeps the priority {priority} to itself")));
         }
-        let middlewares = self
-            .through(&router.middlewares)
-            .map_err(|missing| invalid(format!("the middleware `{missing}` is not there")))?;
+        let middlewares = self.middlewares.through(&router.middlewares).map_err(invalid)?;
         let lead = if is_foreign(&router.service) {
             Lead::One { service: router.service.as_str().into(), retry: false }
         } else {

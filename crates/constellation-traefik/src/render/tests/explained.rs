@@ -1,20 +1,12 @@
 //! Why instances are behind a request or not, also where none is.
 
 use super::*;
-use crate::{
-    explain::{Standing, explain},
-    rules::Request,
-};
+use crate::explain::{Standing, explain};
 
 fn standings(nodes: Vec<Node>) -> Vec<(String, Standing, bool)> {
     let view = view(nodes);
     let document = render(&view, &RenderConfig::default()).document;
-    let request = Request {
-        host: "web.example.org".to_owned(),
-        path: "/".to_owned(),
-        method: "GET".to_owned(),
-        ..Request::default()
-    };
+    let request = asking("web.example.org");
     let explained = explain(&document, &view, &request);
     assert_eq!(explained.routers.first().map(|(name, _)| &**name), Some("web"));
     let row = |backend: crate::explain::Backend| {

@@ -4,7 +4,11 @@ use constellation_core::route::{TcpRouter, TcpService, UdpRouter};
 use serde_json::json;
 
 use super::*;
-use crate::{document::Middleware, render::RouteProblemKind};
+use crate::{
+    document::Middleware,
+    hold_back::{Situation, settle},
+    render::RouteProblemKind,
+};
 
 fn guarded(service: &str, through: &[&str]) -> RouteSet {
     let mut set = routes(service, &[&format!("Host(`{service}.test`)")]);
@@ -81,6 +85,25 @@ fn of_two_middlewares_with_one_name_the_older_services_counts_and_equal_ones_are
     assert_eq!(rendered.document.http.middlewares["auth"], Middleware::Written(users("old:p")));
     let contested: Vec<_> = rendered.problems.iter().map(|it| (it.service.to_string(), it.kind)).collect();
     assert_eq!(contested, [("young".to_owned(), RouteProblemKind::Contested)]);
+}
+
+#[test]
+fn a_route_that_is_held_back_keeps_all_that_its_chain_is_made_of_and_asks() {
+    let set =
+        defining(guarded("web", &["both"]), "both", json!({"chain": {"middlewares": ["auth", "pages"]}}));
+    let set = defining(set, "auth", json!({"basicAuth": {"users": ["u:p"]}}));
+    let set = defining(set, "pages", json!({"errors": {"status": ["500"], "service": "web", "query": "/"}}));
+    let before = rendered(one(&set), &RenderConfig::default()).document;
+    // An agent that has just started, and has heard of nobody yet.
+    let after = rendered(vec![], &RenderConfig::default()).document;
+    let situation = Situation {
+        evidence: constellation_core::Evidence { peers_known: 0, peers_live: 0 },
+        own: std::collections::BTreeSet::new(),
+        starting: true,
+    };
+    let (kept, held) = settle(&before, after, &situation, &constellation_core::Governor::default());
+    assert!(held.is_some());
+    assert_eq!(kept, before);
 }
 
 /// A set that routes one TCP port by an entry point.

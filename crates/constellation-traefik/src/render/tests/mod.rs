@@ -17,7 +17,10 @@ use constellation_core::{
 };
 
 use super::{RenderConfig, Rendered, render};
-use crate::document::{DynamicConfig, LoadBalancer, Name};
+use crate::{
+    document::{DynamicConfig, LoadBalancer, Name},
+    rules::Request,
+};
 
 /// A node with instances, and whether it is live.
 struct Node(NodeView, bool);
@@ -86,6 +89,11 @@ fn routes(service: &str, rules: &[&str]) -> RouteSet {
         set.routers.insert(name.parse().unwrap(), router);
     }
     set
+}
+
+/// A GET of `/` at a host.
+fn asking(host: &str) -> Request {
+    Request { host: host.to_owned(), path: "/".to_owned(), method: "GET".to_owned(), ..Request::default() }
 }
 
 fn with_service(mut set: RouteSet, change: impl Fn(&mut HttpService)) -> RouteSet {

@@ -6,7 +6,6 @@ use crate::{
     explain::explain,
     hold_back::{Situation, settle},
     render::RouteProblemKind,
-    rules::Request,
 };
 
 fn proxied() -> RouteSet {
@@ -52,12 +51,7 @@ fn without_a_proxy_it_is_served_directly_and_that_is_said() {
 fn explain_tells_of_the_servers_behind_the_proxy() {
     let view = view(two(&proxied()));
     let document = render(&view, &with_proxy()).document;
-    let request = Request {
-        host: "web.example.org".to_owned(),
-        path: "/".to_owned(),
-        method: "GET".to_owned(),
-        ..Request::default()
-    };
+    let request = asking("web.example.org");
     let explained = explain(&document, &view, &request);
     assert_eq!(explained.servers.len(), 2);
     assert!(explained.backends.iter().all(|backend| backend.server.is_some()));
