@@ -20,7 +20,7 @@ use crate::{
     child,
     clock::{self, seconds},
     table::Table,
-    tools::{docker::Docker, nameservers, traefik},
+    tools::{chromium, docker::Docker, nameservers, traefik},
     workspace::{Workspace, cargo},
 };
 
@@ -90,6 +90,7 @@ struct Kit {
     docker: Option<Result<Docker, String>>,
     traefik: Option<Result<String, String>>,
     nameservers: Option<Result<(), String>>,
+    chromium: Option<Result<String, String>>,
 }
 
 impl Kit {
@@ -110,6 +111,14 @@ impl Kit {
                 Need::NameServers => {
                     let prepare = || nameservers::prepare().map_err(|error| format!("{error:#}"));
                     self.nameservers.get_or_insert_with(prepare).clone()?;
+                }
+                Need::Chromium => {
+                    let prepare = || {
+                        let binary = chromium::prepare().map_err(|error| format!("{error:#}"))?;
+                        Ok(binary.display().to_string())
+                    };
+                    let binary = self.chromium.get_or_insert_with(prepare).clone()?;
+                    environment.push(("CONSTELLATION_E2E_CHROMIUM", binary));
                 }
                 Need::Traefik => {
                     let prepare = || {

@@ -29,6 +29,8 @@ pub(crate) enum Suite {
     AgentDocker,
     /// Whole agents under a real Traefik.
     AgentTraefik,
+    /// Whole agents under a real Chromium.
+    AgentPage,
 }
 
 /// Every suite, in the order in which they run: the quick and general first.
@@ -43,6 +45,7 @@ pub(crate) const ALL: &[Suite] = &[
     Suite::Agent,
     Suite::AgentDocker,
     Suite::AgentTraefik,
+    Suite::AgentPage,
     Suite::Endurance,
 ];
 
@@ -62,6 +65,7 @@ pub(crate) enum Need {
     Docker,
     Traefik,
     NameServers,
+    Chromium,
 }
 
 impl Suite {
@@ -79,6 +83,7 @@ impl Suite {
             Self::Agent => "e2e: agents as processes",
             Self::AgentDocker => "e2e: agents on Docker",
             Self::AgentTraefik => "e2e: agents under Traefik",
+            Self::AgentPage => "e2e: agents under Chromium",
         }
     }
 
@@ -88,6 +93,7 @@ impl Suite {
             Self::Docker | Self::AgentDocker => &[Need::Docker],
             Self::Traefik | Self::AgentTraefik => &[Need::Traefik],
             Self::NameServer => &[Need::NameServers],
+            Self::AgentPage => &[Need::Chromium],
             _ => &[],
         }
     }
@@ -135,6 +141,7 @@ pub(crate) fn suite_of(executable: &Executable) -> Suite {
         match executable.target.as_str() {
             name if name.contains("docker") => Suite::AgentDocker,
             name if name.contains("traefik") => Suite::AgentTraefik,
+            name if name.contains("page") => Suite::AgentPage,
             _ => Suite::Agent,
         }
     } else if executable.target.starts_with("contract") {
@@ -176,6 +183,7 @@ mod tests {
             ("test", "e2e_cluster", &["e2e"], Suite::Agent),
             ("test", "e2e_docker", &["e2e"], Suite::AgentDocker),
             ("test", "e2e_traefik", &["e2e"], Suite::AgentTraefik),
+            ("test", "e2e_page", &["e2e"], Suite::AgentPage),
         ] {
             assert_eq!(suite_of(&executable(kind, target, features)), suite, "{target}");
         }

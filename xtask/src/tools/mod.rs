@@ -2,6 +2,7 @@
 
 pub(crate) mod agent;
 pub(crate) mod apt;
+pub(crate) mod chromium;
 pub(crate) mod docker;
 mod dockerd;
 pub(crate) mod nameservers;

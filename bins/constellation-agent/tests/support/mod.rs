@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may")]
 #![allow(dead_code, reason = "each suite uses its part")]
 
+pub(crate) mod chromium;
 pub(crate) mod http;
+pub(crate) mod page;
 pub(crate) mod tls;
 
 use std::{
@@ -259,12 +261,17 @@ impl Node {
 
     pub(crate) fn run_whoami(&self, name: &str, labels: &[&str], more: &[&str]) {
         let port = free_port(IpAddr::V4(Ipv4Addr::LOCALHOST));
-        let (expose, listen) = (port.to_string(), format!("127.0.0.1:{port}"));
+        let listen = format!("127.0.0.1:{port}");
+        let more = [&["--restart", "always"], more].concat();
+        self.run(name, port, labels, &more, &[AGENT, "whoami", "--listen", &listen, "--name", &self.name]);
+    }
+
+    /// Starts a process that listens on a port of 127.0.0.1.
+    pub(crate) fn run(&self, name: &str, port: u16, labels: &[&str], more: &[&str], program: &[&str]) {
         let mut command = Command::new(AGENT);
         command.args(["process", "run", "--socket"]).arg(&self.socket);
-        command.args(["--name", name, "--restart", "always", "--expose", &expose]).args(labels).args(more);
-        command.args(["--", AGENT, "whoami", "--listen", &listen, "--name", &self.name]);
-        let run = command.output().unwrap();
+        command.args(["--name", name, "--expose", &port.to_string()]).args(labels).args(more);
+        let run = command.arg("--").args(program).output().unwrap();
         assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
     }
 
