@@ -131,6 +131,18 @@ impl Config {
         }
     }
 
+    /// Why Traefik is not given the certificates, where it is not.
+    pub(crate) fn certificates_withheld(&self) -> Option<String> {
+        let open = self.tls_certificates.is_some() && !self.provider.ip().is_loopback();
+        open.then(|| {
+            format!(
+                "Traefik is not given the certificates: their keys would be told to whoever reaches {}; let the provider \
+                 listen on 127.0.0.1 (--provider-listen)",
+                self.provider
+            )
+        })
+    }
+
     /// Checks what was said.
     pub fn from_args(args: &RunArgs) -> anyhow::Result<Self> {
         let node = args.node()?;

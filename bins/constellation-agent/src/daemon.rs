@@ -105,12 +105,8 @@ impl Agent {
             Some(folder) => TlsHandle::start(folder.clone(), base, Arc::clone(&clock)).await?,
             None => TlsHandle::none(),
         };
-        if config.tls_certificates.is_some() && !config.provider.ip().is_loopback() {
-            warn!(
-                provider = %config.provider,
-                "Traefik is not given the certificates: their keys would be told to whoever reaches the provider; let it \
-                 listen on 127.0.0.1"
-            );
+        if let Some(why) = config.certificates_withheld() {
+            warn!("{why}");
         }
         let provider = ProviderConfig {
             certificates: tls.inline.clone(),

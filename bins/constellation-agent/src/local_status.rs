@@ -117,6 +117,11 @@ impl Agent for LocalStatus {
         problems.extend(self.dns.as_ref().map(crate::dns::problems).unwrap_or_default());
         let calendar = tls::seconds(&*self.clock);
         problems.extend(self.tls.problems(calendar));
+        problems.extend(self.config.certificates_withheld().map(|message| Problem {
+            area: "tls".to_owned(),
+            subject: self.config.node.to_string(),
+            message,
+        }));
         if let LastKnownGoodStatus::Failed { error } = &traefik.last_known_good {
             problems.push(Problem {
                 area: "routes".to_owned(),

@@ -91,10 +91,7 @@ impl TlsHandle {
     pub(crate) fn problems(&self, now: i64) -> Vec<Problem> {
         let problem = |subject: String, message| Problem { area: "tls".to_owned(), subject, message };
         let faulty = Arc::clone(&self.problems.borrow());
-        let files = faulty.iter().map(|it| {
-            let kept = if it.kept { "; the version before it is still served" } else { "" };
-            problem(it.file.display().to_string(), format!("{}{kept}", it.why))
-        });
+        let files = faulty.iter().map(|it| problem(it.file.display().to_string(), it.message()));
         let ends = self.rows(now).into_iter().filter_map(|row| {
             let message = ending(&row, now)?;
             Some(problem(row.file, message))

@@ -11,7 +11,7 @@ use std::{
     },
 };
 
-use support::{Cluster, Node, free_port, http, pause, tls};
+use support::{Cluster, Node, free_port, http, tls};
 
 const HOST: &str = "whoami.example.test";
 
@@ -102,7 +102,7 @@ fn a_rolling_restart_of_the_other_agents_fails_no_request() {
 }
 
 #[test]
-fn a_router_that_needs_traefik_is_refused_and_a_restarted_agent_serves_at_once() {
+fn a_router_that_needs_traefik_is_refused_also_by_an_agent_that_was_killed_and_came_back() {
     let cluster = Cluster::new();
     let (mut nodes, webs) = start(&cluster, 2);
     nodes[1].whoami(&[]);
@@ -121,12 +121,14 @@ fn a_router_that_needs_traefik_is_refused_and_a_restarted_agent_serves_at_once()
         http::get(webs[0], "admin.test", "/").is_ok_and(|(status, _)| status == 501)
     });
     assert_eq!(http::get(webs[0], "nobody.test", "/").unwrap().0, 404);
-    // Killed and started alone, it serves what it knew.
+    // Killed and started again, it says of all of them what it said before, and never lets the guarded one through.
     nodes[0].kill();
     nodes[0].spawn();
-    while asked(webs[0]).is_none() {
-        pause();
-    }
+    nodes[0].wait("it serves again", |_| asked(webs[0]).is_some());
+    nodes[0].wait("it refuses the guard again", |_| {
+        http::get(webs[0], "admin.test", "/").is_ok_and(|(status, _)| status == 501)
+    });
+    assert_eq!(http::get(webs[0], "nobody.test", "/").unwrap().0, 404);
 }
 
 #[test]

@@ -122,7 +122,7 @@ pub struct GatewayStatus {
     /// The port inside the container.
     pub port: u16,
     /// Its protocol.
-    #[serde(default = "tcp")]
+    #[serde(default)]
     pub protocol: Protocol,
     /// Where the gateway listens.
     pub listen: SocketAddr,
@@ -136,11 +136,6 @@ pub struct GatewayStatus {
     pub refused: u64,
     /// Connections that were closed because the container did not answer; of UDP, datagrams that it refused.
     pub unreachable: u64,
-}
-
-/// What earlier agents told of.
-const fn tcp() -> Protocol {
-    Protocol::Tcp
 }
 
 /// Commands that wait at most: `sync` has one caller, and people ask for the status now and then.

@@ -96,13 +96,8 @@ struct Slot {
     service: ServiceId,
     port: u16,
     slot: u32,
-    #[serde(default = "tcp")]
+    #[serde(default)]
     protocol: Protocol,
-}
-
-/// What was written down before there was another.
-const fn tcp() -> Protocol {
-    Protocol::Tcp
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

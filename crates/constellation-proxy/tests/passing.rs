@@ -39,7 +39,7 @@ async fn the_backend_is_told_who_asked_and_nothing_that_was_meant_for_the_proxy(
 async fn a_trusted_neighbours_word_on_its_client_is_continued() {
     let web = Backend::new(Reply::ok("")).await;
     let proxy = Proxy::with(table(vec![backend(web.address, 0)], Policy::default()), |config| {
-        config.trusted = constellation_rules::Range::parse("127.0.0.0/8").into_iter().collect();
+        config.trusted = constellation_rules::AddressRange::parse("127.0.0.0/8").into_iter().collect();
     });
     proxy
         .ask("GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 198.51.100.1\r\nX-Forwarded-Proto: https\r\n\r\n")

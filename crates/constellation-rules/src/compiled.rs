@@ -34,7 +34,7 @@ enum Node {
     PathPrefix(String),
     PathLike(Regex),
     Method(String),
-    Client(Range),
+    Client(AddressRange),
     Header(String, String),
     HeaderLike(String, Regex),
     Query(String, String),
@@ -72,7 +72,7 @@ fn matcher_node(matcher: &Matcher) -> Option<Node> {
     let second = matcher.arguments.get(1).cloned();
     let like = |text: &str| Regex::new(text).ok();
     Some(match matcher.kind {
-        MatcherKind::ClientIp => Node::Client(Range::parse(&first)?),
+        MatcherKind::ClientIp => Node::Client(AddressRange::parse(&first)?),
         // A dot at the end of either is no difference.
         MatcherKind::Host => Node::Host(first.strip_suffix('.').unwrap_or(&first).to_owned()),
         MatcherKind::HostRegexp => Node::HostLike(like(&first)?),
@@ -113,12 +113,12 @@ fn matches(node: &Node, subject: &impl Subject) -> bool {
 
 /// A range of addresses such as `192.0.2.0/24`, or one address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Range {
+pub struct AddressRange {
     network: IpAddr,
     length: Option<u32>,
 }
 
-impl Range {
+impl AddressRange {
     /// Reads a range; `None` where it is none.
     pub fn parse(text: &str) -> Option<Self> {
         let (network, length) = match text.split_once('/') {

@@ -16,7 +16,7 @@ mod request;
 use std::{fmt, str::FromStr};
 
 pub use self::{
-    compiled::{CompiledRule, Range, Subject},
+    compiled::{AddressRange, CompiledRule, Subject},
     error::{RuleError, RuleFault},
     matcher::{Matcher, MatcherKind},
     request::Request,

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use constellation_rules::Range;
+use constellation_rules::AddressRange;
 
 use super::{breaker::BreakerConfig, table::Name};
 
@@ -88,7 +88,7 @@ pub struct ProxyConfig {
     /// When a backend is left alone.
     pub breaker: BreakerConfig,
     /// Whose `X-Forwarded-*` and `Forwarded` are believed and continued. Everybody else's are replaced.
-    pub trusted: Vec<Range>,
+    pub trusted: Vec<AddressRange>,
     /// How long open requests may go on once the proxy is told to end.
     pub drain: Duration,
     /// Whether every request is written to the log (target `constellation_proxy::access`).

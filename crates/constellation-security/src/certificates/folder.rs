@@ -36,8 +36,15 @@ pub struct CertificateProblem {
 
 impl fmt::Display for CertificateProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.file.display(), self.message())
+    }
+}
+
+impl CertificateProblem {
+    /// What is wrong and what follows, without the file.
+    pub fn message(&self) -> String {
         let kept = if self.kept { "; the version before it is still served" } else { "" };
-        write!(f, "{}: {}{kept}", self.file.display(), self.why)
+        format!("{}{kept}", self.why)
     }
 }
 
