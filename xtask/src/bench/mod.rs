@@ -3,6 +3,7 @@
 //! It only prints. A figure of a shared machine must not fail anybody's change; a person compares.
 
 mod cluster;
+mod failover;
 mod ingress;
 mod leases;
 mod quiet;
@@ -33,6 +34,8 @@ pub(crate) enum Bench {
     Cluster,
     /// Our proxy and our gateway beside nginx, haproxy and Traefik
     Ingress,
+    /// A backend killed and a host gone silent under load, through a Traefik with our document and through our proxy
+    Failover,
     /// Three agents as processes: how leases change hands, and commits, with etcd measured beside
     Leases,
 }
@@ -65,6 +68,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             Bench::Render => example(&workspace, "constellation-traefik", "render_bench")?,
             Bench::Cluster => print(&cluster::run(&workspace)?, options.json),
             Bench::Ingress => ingress::run(&workspace, options.json)?,
+            Bench::Failover => failover::run(&workspace, options.json)?,
             Bench::Leases => leases::run(&workspace, &options.leases, options.json)?,
         }
     }

@@ -74,17 +74,33 @@ impl Node {
     /// # Errors
     /// When the agent refuses it.
     pub(crate) fn deploy(&self, mark: (&str, &str), care: Care) -> Result<()> {
-        let port = self.service_port().to_string();
+        self.deploy_as(SERVICE, self.service_port(), &[], mark, care)
+    }
+
+    /// Starts a service under any name, with more labels; see [`Node::deploy`].
+    ///
+    /// # Errors
+    /// When the agent refuses it.
+    pub(crate) fn deploy_as(
+        &self,
+        name: &str,
+        port: u16,
+        labels: &[&str],
+        mark: (&str, &str),
+        care: Care,
+    ) -> Result<()> {
+        let port = port.to_string();
         // The runtime says by the environment which address and port it announces for the process.
         let script = "exec \"$0\" whoami --listen \"$CONSTELLATION_ADDRESS:$PORT\" --name \"$1\"";
         let program = self.program.display().to_string();
-        let service = format!("constellation.service={SERVICE}");
+        let service = format!("constellation.service={name}");
         let mark = format!("{}={}", mark.0, mark.1);
-        let mut arguments = vec!["process", "run", "--name", SERVICE, "--expose", &port];
+        let mut arguments = vec!["process", "run", "--name", name, "--expose", &port];
         if care == Care::Full {
             arguments.extend(["--restart", "always", "--health", HEALTH, "--health-interval", "1s"]);
         }
         arguments.extend(["--label", "traefik.enable=true", "--label", &service, "--env", &mark]);
+        arguments.extend(labels.iter().flat_map(|label| ["--label", label]));
         arguments.extend(["--", "/bin/sh", "-c", script, &program, &self.name]);
         self.ask(&arguments)?;
         Ok(())
@@ -95,16 +111,23 @@ impl Node {
     /// # Errors
     /// When the agent cannot be asked.
     pub(crate) fn service(&self) -> Result<Option<Process>> {
+        Ok(self.processes()?.into_iter().find(|process| process.name == SERVICE && process.pid.is_some()))
+    }
+
+    /// What its agent looks after, running or not.
+    ///
+    /// # Errors
+    /// When the agent cannot be asked.
+    pub(crate) fn processes(&self) -> Result<Vec<Process>> {
         let text = self.ask(&["process", "ls", "--json"])?;
-        let all: Vec<Process> = serde_json::from_str(&text).context("could not read `process ls --json`")?;
-        Ok(all.into_iter().find(|process| process.name == SERVICE && process.pid.is_some()))
+        serde_json::from_str(&text).context("could not read `process ls --json`")
     }
 
     /// Removes every process of this node.
     pub(super) fn remove_services(&self) -> Result<()> {
-        let text = self.ask(&["process", "ls", "--json"])?;
-        let all: Vec<Process> = serde_json::from_str(&text).context("could not read `process ls --json`")?;
-        all.iter().try_for_each(|process| self.ask(&["process", "rm", "--force", &process.name]).map(|_| ()))
+        self.processes()?
+            .iter()
+            .try_for_each(|process| self.ask(&["process", "rm", "--force", &process.name]).map(|_| ()))
     }
 
     /// How many nodes it sees as live, itself included.

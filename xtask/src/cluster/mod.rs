@@ -29,7 +29,7 @@ pub(crate) use self::{
     leases::{LeasesAnswer, commit},
     load::{Load, Report, Route, Sample, request},
     network::Network,
-    node::{Node, PROVIDER_PORT, TRAEFIK_API_PORT, WEB_PORT},
+    node::{Node, PROVIDER_PORT, PROXY_PORT, TRAEFIK_API_PORT, WEB_PORT},
     place::Place,
     watch::DocumentWatch,
 };
@@ -54,7 +54,7 @@ pub(crate) struct Plan {
     pub(crate) agent: PathBuf,
     /// Traefik's, if there is one.
     pub(crate) traefik: Option<PathBuf>,
-    /// Whether the agents serve HTTP themselves, where a Traefik would.
+    /// Whether the agents serve HTTP themselves: where a Traefik would, or beside it if there is one.
     pub(crate) proxy: bool,
     /// How many nodes.
     pub(crate) size: u8,
@@ -123,6 +123,18 @@ impl Cluster {
     pub(crate) fn deploy_services(&self, care: Care) -> Result<()> {
         self.serves.set(true);
         self.nodes.iter().try_for_each(|node| node.deploy(self.place.variable(), care))
+    }
+
+    /// Starts a service of another name on some nodes; see [`Node::deploy_as`].
+    ///
+    /// # Errors
+    /// When an agent refuses it.
+    pub(crate) fn deploy_on(&self, nodes: &[usize], name: &str, port: u16, labels: &[&str]) -> Result<()> {
+        self.serves.set(true);
+        let nodes = nodes.iter().filter_map(|index| self.nodes.get(*index));
+        nodes
+            .into_iter()
+            .try_for_each(|node| node.deploy_as(name, port, labels, self.place.variable(), Care::None))
     }
 
     /// The variable that every process of the cluster must carry, as name and value.

@@ -19,6 +19,8 @@ const RAFT_PORT: u16 = 8300;
 pub(crate) const PROVIDER_PORT: u16 = 8081;
 /// The entry point `web`, of Traefik or of the agent itself.
 pub(crate) const WEB_PORT: u16 = 8000;
+/// The same entry point of the agent, where a Traefik has the other port.
+pub(crate) const PROXY_PORT: u16 = 8001;
 /// Traefik's own API and dashboard.
 pub(crate) const TRAEFIK_API_PORT: u16 = 8080;
 /// The service of the node at 127.0.0.N listens on N ports after this one: the services of all nodes, and those of a
@@ -72,7 +74,8 @@ impl Node {
             ("--socket", path(&socket)),
         ];
         if plan.proxy {
-            pairs.push(("--ingress", format!("web={address}:{WEB_PORT}")));
+            let port = if plan.traefik.is_some() { PROXY_PORT } else { WEB_PORT };
+            pairs.push(("--ingress", format!("web={address}:{port}")));
         }
         if plan.leases {
             pairs.extend([
@@ -144,6 +147,9 @@ impl Node {
         }
         if self.traefik_program.is_some() {
             tcp.extend([WEB_PORT, TRAEFIK_API_PORT]);
+        }
+        if self.traefik_program.is_some() && self.proxy {
+            tcp.push(PROXY_PORT);
         } else if self.proxy {
             tcp.push(WEB_PORT);
         }
@@ -180,7 +186,7 @@ impl Node {
     pub(super) fn start_traefik(&mut self) -> Result<()> {
         let Some(program) = &self.traefik_program else { return Ok(()) };
         let log = self.log("traefik.log")?;
-        let mut command = Command::new(program);
+        let mut command = self.network.command(self.number, program);
         // The settings that the agent's documentation recommends: poll fast, and do not throttle what was polled.
         command
             .arg(format!("--entrypoints.web.address={}", self.at(WEB_PORT)))

@@ -8,12 +8,14 @@ mod rules;
 use std::{
     io::Write as _,
     net::Ipv4Addr,
+    os::fd::AsFd as _,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     time::Duration,
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
+use rustix::thread::LinkNameSpaceType;
 
 pub(crate) use self::rules::Wall;
 use crate::{
@@ -80,6 +82,17 @@ impl Namespaces {
         let mut command = Command::new(&self.nsenter);
         command.arg(format!("--net={NAMESPACES}/{}", self.name(number))).arg("--").arg(program);
         command
+    }
+
+    /// Moves the calling thread, and whatever it starts from then on, to where node `number` is.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub(crate) fn enter(&self, number: u8) -> Result<()> {
+        let path = Path::new(NAMESPACES).join(self.name(number));
+        let there = std::fs::File::open(&path).with_context(|| format!("there is no {}", path.display()))?;
+        rustix::thread::move_into_link_name_space(there.as_fd(), Some(LinkNameSpaceType::Network))
+            .with_context(|| format!("could not enter {}", path.display()))
     }
 
     /// From now on node `at` receives nothing of `from`, in the way of `wall`.
