@@ -9,7 +9,7 @@ mod leases;
 mod quiet;
 mod stats;
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use anyhow::Result;
 use clap::ValueEnum;
@@ -17,6 +17,7 @@ use clap::ValueEnum;
 use self::stats::Figure;
 use crate::{
     child,
+    tools::traefik,
     workspace::{Workspace, cargo},
 };
 
@@ -30,6 +31,8 @@ pub(crate) enum Bench {
     Gossip,
     /// Rendering 1,000 services on five nodes
     Render,
+    /// How long a real Traefik takes to apply 5,000 routers, and one change of them
+    Traefik,
     /// Five agents as processes: what their documents and a Traefik do when services and agents die
     Cluster,
     /// Our proxy and our gateway beside nginx, haproxy and Traefik
@@ -64,8 +67,13 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             continue;
         }
         match bench {
-            Bench::Gossip => example(&workspace, "constellation-gossip", "gossip_bench")?,
-            Bench::Render => example(&workspace, "constellation-traefik", "render_bench")?,
+            Bench::Gossip => example(&workspace, "constellation-gossip", "gossip_bench", &[])?,
+            Bench::Render => example(&workspace, "constellation-traefik", "render_bench", &[])?,
+            Bench::Traefik => {
+                let binary = traefik::prepare(&workspace)?;
+                let environment = [("CONSTELLATION_TRAEFIK", binary.as_path())];
+                example(&workspace, "constellation-traefik", "traefik_bench", &environment)?;
+            }
             Bench::Cluster => print(&cluster::run(&workspace)?, options.json),
             Bench::Ingress => ingress::run(&workspace, options.json)?,
             Bench::Failover => failover::run(&workspace, options.json)?,
@@ -75,10 +83,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-fn example(workspace: &Workspace, package: &str, example: &str) -> Result<()> {
+fn example(workspace: &Workspace, package: &str, example: &str, environment: &[(&str, &Path)]) -> Result<()> {
     say!("\n=== {package}: {example} ===");
     let mut command = cargo(&workspace.root);
     command.args(["run", "--quiet", "--release", "--package", package, "--example", example]);
+    command.envs(environment.iter().copied());
     child::run(&format!("the bench {example}"), &mut command, EXAMPLE_LIMIT)
 }
 
