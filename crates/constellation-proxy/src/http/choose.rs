@@ -18,9 +18,14 @@ pub struct Candidate {
 }
 
 impl Candidate {
-    /// What another request would have to wait, about. Who is not known yet is tried early.
-    const fn load(&self) -> u64 {
-        (self.outstanding as u64 + 1) * (self.latency as u64 + 1)
+    /// Whether another request would have to wait less, about, than at the other. Where one is not known the requests alone count:
+    /// else one that came a moment ago would be given all that comes before its first answer.
+    fn is_freer_than(&self, other: &Self) -> bool {
+        if self.latency == 0 || other.latency == 0 {
+            return self.outstanding < other.outstanding;
+        }
+        let wait = |it: &Self| (u64::from(it.outstanding) + 1) * u64::from(it.latency);
+        wait(self) < wait(other)
     }
 }
 
@@ -49,7 +54,7 @@ pub fn choose(candidates: &[Candidate], chance: u64) -> Option<usize> {
     // Another than the first, where there is one.
     let second = (first + 1 + nth(chance >> 32, size.saturating_sub(1))) % size.max(1);
     let (one, other) = (group().nth(first)?, group().nth(second)?);
-    Some(if other.1.load() < one.1.load() { other.0 } else { one.0 })
+    Some(if other.1.is_freer_than(one.1) { other.0 } else { one.0 })
 }
 
 #[cfg(test)]
@@ -85,6 +90,16 @@ mod tests {
         for chance in [0, 1, 1 << 32, u64::MAX] {
             assert_eq!(choose(&[busy, idle], chance), Some(1));
             assert_eq!(choose(&[slow, idle], chance), Some(1));
+        }
+    }
+
+    #[test]
+    fn one_that_is_not_known_yet_gets_its_share_and_not_everything() {
+        let known = Candidate { outstanding: 4, latency: 500, ..FREE };
+        let fresh = Candidate { outstanding: 5, ..FREE };
+        for chance in [0, 1, 1 << 32, u64::MAX] {
+            assert_eq!(choose(&[known, fresh], chance), Some(0));
+            assert_eq!(choose(&[Candidate { outstanding: 6, ..known }, fresh], chance), Some(1));
         }
     }
 

@@ -175,7 +175,7 @@ impl<'a> Exchange<'a> {
             self.tried.push(place);
             match self.ask(backend.address, backend.scheme).await {
                 Ok((mut response, lease)) => {
-                    way.answered(self.worker.now().since(began));
+                    way.answered(began, self.worker.now());
                     let status = response.status();
                     if status == StatusCode::SWITCHING_PROTOCOLS
                         && let Some(change) = self.change.take()
@@ -240,7 +240,7 @@ impl<'a> Exchange<'a> {
             gate: live.gate(now),
             tried: self.tried.contains(&place),
             outstanding: live.outstanding(),
-            latency: live.latency(),
+            latency: live.expected_latency(now),
         }));
         choose(&candidates, self.worker.chance())
     }
