@@ -7,7 +7,7 @@ use constellation_consensus::member::{ClusterSettings, Profile, SeatPolicy};
 use constellation_core::{ClusterId, DomainName, NodeFacts, NodeName, Priority};
 use constellation_proxy::PortRange;
 use constellation_tailscale::PeerSource;
-use constellation_traefik::RenderConfig;
+use constellation_traefik::{Provider, RenderConfig};
 
 use crate::{
     cli::{ProfileArg, RunArgs, RuntimeKind},
@@ -133,7 +133,7 @@ impl Config {
 
     /// Why Traefik is not given the certificates, where it is not.
     pub(crate) fn certificates_withheld(&self) -> Option<String> {
-        let open = self.tls_certificates.is_some() && !self.provider.ip().is_loopback();
+        let open = self.tls_certificates.is_some() && !Provider::tells_certificates(self.provider);
         open.then(|| {
             format!(
                 "Traefik is not given the certificates: their keys would be told to whoever reaches {}; let the provider \

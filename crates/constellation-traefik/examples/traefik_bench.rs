@@ -34,7 +34,8 @@ const PAUSE: Duration = Duration::from_millis(5);
 const PATIENCE: Duration = Duration::from_secs(120);
 
 fn main() {
-    let routers = std::env::args().nth(1).map_or(5000, |text| text.parse().unwrap());
+    let routers: u16 = std::env::args().nth(1).map_or(5000, |text| text.parse().unwrap());
+    assert!(routers >= 2, "at least two routers");
     let binary = std::env::var("CONSTELLATION_TRAEFIK").unwrap_or_else(|_| "traefik".to_owned());
     let backends: Vec<SocketAddr> = ["127.0.0.1:0", "127.0.0.2:0"].map(backend).into();
     // A service with one server is one router; with two it is two, one for each kind of methods, over failover pairs.

@@ -92,6 +92,11 @@ impl Served {
 pub struct Provider;
 
 impl Provider {
+    /// Whether Traefik is told the certificates, whose keys are secret, by a provider that listens there: only on loopback.
+    pub const fn tells_certificates(listen: SocketAddr) -> bool {
+        listen.ip().is_loopback()
+    }
+
     /// Listens, and serves from then on: at first what was served before the last stop, then what the view says.
     ///
     /// A file that cannot be read or is damaged is reported and done without. An address that cannot be listened on is
@@ -121,7 +126,7 @@ impl Provider {
             },
         };
         let mut certificates = config.certificates.clone();
-        if !address.ip().is_loopback() {
+        if !Self::tells_certificates(address) {
             // Not there, rather than there for everybody.
             certificates = watch::channel(Arc::default()).1;
         }
