@@ -46,6 +46,11 @@ pub(crate) struct Node {
     traefik: Option<Group>,
 }
 
+/// Where an agent serves HTTP itself: where a Traefik would, or beside it.
+fn ingress_port(beside_traefik: bool) -> u16 {
+    if beside_traefik { PROXY_PORT } else { WEB_PORT }
+}
+
 impl Node {
     pub(super) fn new(number: u8, plan: &Plan, key: &Path, place: &Place) -> Result<Self> {
         let name = format!("n{number}");
@@ -74,8 +79,7 @@ impl Node {
             ("--socket", path(&socket)),
         ];
         if plan.proxy {
-            let port = if plan.traefik.is_some() { PROXY_PORT } else { WEB_PORT };
-            pairs.push(("--ingress", format!("web={address}:{port}")));
+            pairs.push(("--ingress", format!("web={address}:{}", ingress_port(plan.traefik.is_some()))));
         }
         if plan.leases {
             pairs.extend([
@@ -148,10 +152,8 @@ impl Node {
         if self.traefik_program.is_some() {
             tcp.extend([WEB_PORT, TRAEFIK_API_PORT]);
         }
-        if self.traefik_program.is_some() && self.proxy {
-            tcp.push(PROXY_PORT);
-        } else if self.proxy {
-            tcp.push(WEB_PORT);
+        if self.proxy {
+            tcp.push(ingress_port(self.traefik_program.is_some()));
         }
         let service = SocketAddr::from(([127, 0, 0, 1], self.service_port()));
         for address in tcp.into_iter().map(|port| self.at(port)).chain([service]) {

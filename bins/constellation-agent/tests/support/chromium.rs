@@ -6,7 +6,6 @@ use std::{
     io::{BufRead as _, BufReader, Write as _},
     net::IpAddr,
     os::unix::process::CommandExt as _,
-    path::PathBuf,
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
     sync::mpsc::{Receiver, sync_channel},
 };
@@ -17,7 +16,7 @@ use tempfile::TempDir;
 
 use super::{PATIENCE, comes, is_over};
 
-/// Names the Chromium; `cargo xtask test` sets it.
+/// Names the Chromium; `cargo xtask test` sets it. Without it the one in PATH is taken.
 const VARIABLE: &str = "CONSTELLATION_E2E_CHROMIUM";
 /// Answers that nobody has fetched yet. A question is asked when the last one is answered, so few are events.
 const ANSWERS_BOUND: usize = 64;
@@ -35,21 +34,13 @@ pub(crate) struct Chromium {
     folder: TempDir,
 }
 
-fn program() -> PathBuf {
-    let folders = std::env::var_os("PATH").unwrap_or_default();
-    let found = || std::env::split_paths(&folders).map(|it| it.join("chromium")).find(|it| it.is_file());
-    std::env::var_os(VARIABLE).map(PathBuf::from).or_else(found).unwrap_or_else(|| {
-        panic!("no chromium in PATH, and {VARIABLE} is not set: run this suite by `cargo xtask test`")
-    })
-}
-
 impl Chromium {
     /// Starts one for which `host` is at `address` and no other host exists, and opens a page.
     pub(crate) fn open(url: &str, host: &str, address: IpAddr) -> Self {
         let folder = tempfile::Builder::new().prefix("cst-chromium-").tempdir().unwrap();
         let log = File::create(folder.path().join("log")).unwrap();
         let mut command = Command::new("/bin/sh");
-        command.args(["-c", PIPES]).arg(program());
+        command.args(["-c", PIPES]).arg(std::env::var_os(VARIABLE).unwrap_or_else(|| "chromium".into()));
         command.args(["--headless", "--remote-debugging-pipe", "--no-proxy-server"]);
         command.args(["--no-first-run", "--disable-gpu", "--disable-dev-shm-usage"]);
         command.args(["--disable-breakpad", "--disable-component-update", "--disable-sync"]);
