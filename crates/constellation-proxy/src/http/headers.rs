@@ -156,7 +156,9 @@ impl Origin {
         let host_text = host.to_str().unwrap_or_default();
         let text = format!("for={};host=\"{host_text}\";proto={}", self.node, self.scheme);
         let made = HeaderValue::from_str(&text).unwrap_or_else(|_| HeaderValue::from_static("for=unknown"));
-        *self.last.borrow_mut() = Some((host.clone(), made.clone()));
+        // A copy: the value itself is a part of the buffer that the head was read into, and would keep all of it.
+        let host = HeaderValue::from_bytes(host.as_bytes()).unwrap_or_else(|_| host.clone());
+        *self.last.borrow_mut() = Some((host, made.clone()));
         made
     }
 }

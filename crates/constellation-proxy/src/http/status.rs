@@ -12,6 +12,9 @@ use super::{compiled::Compiled, worker::Counters};
 pub struct ProxyStatus {
     /// Connections of clients that are open.
     pub connections: usize,
+    /// Those of them that say nothing and hold no buffers.
+    #[serde(default)]
+    pub resting: usize,
     /// Connections that were accepted since the start.
     pub accepted: u64,
     /// Connections that were closed at once because too many were open.
@@ -59,7 +62,7 @@ pub struct BackendStatus {
 
 impl ProxyStatus {
     pub(super) fn add(&mut self, counters: &Counters) {
-        let Counters { answers, retries, refused, accepted, turned_away, tunnels, idle } = counters;
+        let Counters { answers, retries, refused, accepted, turned_away, tunnels, resting, idle } = counters;
         for (sum, part) in self.answers.iter_mut().zip(answers) {
             *sum += part.load(Ordering::Relaxed);
         }
@@ -67,6 +70,7 @@ impl ProxyStatus {
         self.refused += refused.load(Ordering::Relaxed);
         self.accepted += accepted.load(Ordering::Relaxed);
         self.turned_away += turned_away.load(Ordering::Relaxed);
+        self.resting += resting.load(Ordering::Relaxed);
         self.tunnels += tunnels.load(Ordering::Relaxed);
         self.idle += idle.load(Ordering::Relaxed);
     }

@@ -30,6 +30,8 @@ use super::{body::RequestBody, live::OnTheWay, repeat::Sent, worker::LocalExecut
 const PING_EVERY: Duration = Duration::from_secs(20);
 /// What is accepted of a backend before its head is a fault, in bytes.
 const HEAD_BYTES_MAX: usize = 128 * 1024;
+/// Idle connections to one backend that are kept though nobody has needed that many for a while.
+const IDLE_SPARED: usize = 8;
 
 /// Why there is no answer.
 pub(super) struct Unanswered {
@@ -108,10 +110,34 @@ impl H1 {
     }
 }
 
+/// The connections to one backend that wait for the next request; the last that came is the first to go.
+#[derive(Default)]
+struct Idle {
+    connections: Vec<H1>,
+    /// The fewest that there were since the last sweep: as many were not needed in that time.
+    fewest: usize,
+}
+
+impl Idle {
+    fn take(&mut self) -> Option<H1> {
+        let connection = self.connections.pop();
+        self.fewest = self.fewest.min(self.connections.len());
+        connection
+    }
+
+    /// Gives up half of those that a burst has left behind: each costs its backend a place, and us 25 KiB.
+    fn trim(&mut self) {
+        let unneeded = self.fewest.saturating_sub(IDLE_SPARED).div_ceil(2);
+        // The oldest are in front.
+        drop(self.connections.drain(..unneeded.min(self.connections.len())));
+        self.fewest = self.connections.len();
+    }
+}
+
 /// The connections of one thread that wait for the next request.
 #[derive(Default)]
 pub(super) struct Pool {
-    h1: HashMap<SocketAddr, Vec<H1>>,
+    h1: HashMap<SocketAddr, Idle>,
     h2: HashMap<SocketAddr, http2::SendRequest<RequestBody>>,
 }
 
@@ -119,18 +145,20 @@ impl Pool {
     /// Closes what has been idle for long, and what leads to nobody that is still routed.
     pub(super) fn sweep(&mut self, routed: &HashSet<SocketAddr>, now: Moment, idle: Duration) {
         let mut cx = Context::from_waker(Waker::noop());
-        self.h1.retain(|address, connections| {
-            connections.retain_mut(|it| {
+        self.h1.retain(|address, known| {
+            known.connections.retain_mut(|it| {
                 routed.contains(address) && now.since(it.since) < idle && it.is_ready(&mut cx)
             });
-            !connections.is_empty()
+            known.fewest = known.fewest.min(known.connections.len());
+            known.trim();
+            !known.connections.is_empty()
         });
         self.h2.retain(|address, sender| routed.contains(address) && !sender.is_closed());
     }
 
     /// How many are idle.
     pub(super) fn idle(&self) -> usize {
-        self.h1.values().map(Vec::len).sum()
+        self.h1.values().map(|known| known.connections.len()).sum()
     }
 }
 
@@ -238,7 +266,7 @@ impl Upstream {
     async fn checkout(&self, address: SocketAddr) -> Option<H1> {
         poll_fn(|cx| {
             loop {
-                let next = self.pool.borrow_mut().h1.get_mut(&address).and_then(Vec::pop);
+                let next = self.pool.borrow_mut().h1.get_mut(&address).and_then(Idle::take);
                 let Some(mut connection) = next else { return Poll::Ready(None) };
                 // Otherwise its backend has closed it.
                 if connection.is_ready(cx) {
@@ -285,8 +313,8 @@ impl Lease {
         connection.since = now;
         let mut pool = self.upstream.pool.borrow_mut();
         let idle = pool.h1.entry(self.address).or_default();
-        if idle.len() < self.upstream.idle_max {
-            idle.push(connection);
+        if idle.connections.len() < self.upstream.idle_max {
+            idle.connections.push(connection);
         }
     }
 }
@@ -348,5 +376,46 @@ impl Drop for Answer {
         if self.incoming.is_end_stream() {
             self.end();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A pool's entry after `sweeps`, of which each is told how many connections were in use at once since the last.
+    async fn left(connections: usize, sweeps: &[usize]) -> usize {
+        let mut idle = Idle::default();
+        for _ in 0..connections {
+            idle.connections.push(connection().await);
+        }
+        for in_use in sweeps {
+            let taken: Vec<H1> = (0..*in_use).filter_map(|_| idle.take()).collect();
+            idle.connections.extend(taken);
+            idle.trim();
+        }
+        idle.connections.len()
+    }
+
+    async fn connection() -> H1 {
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        H1::open(stream, Moment::default()).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_a_burst_has_left_is_given_up_by_and_by_and_a_few_are_kept() {
+        // The first sweep only learns how many there are.
+        assert_eq!(left(40, &[0]).await, 40);
+        assert_eq!(left(40, &[0, 0]).await, 24);
+        assert_eq!(left(40, &[0; 9]).await, IDLE_SPARED);
+        assert_eq!(left(3, &[0; 9]).await, 3);
+    }
+
+    #[tokio::test]
+    async fn what_is_in_use_again_and_again_stays() {
+        assert_eq!(left(40, &[40; 9]).await, 40);
+        assert_eq!(left(40, &[32; 9]).await, 40);
+        assert_eq!(left(40, &[12; 20]).await, 12 + IDLE_SPARED);
     }
 }

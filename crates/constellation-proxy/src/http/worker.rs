@@ -70,6 +70,8 @@ pub(super) struct Counters {
     pub(super) turned_away: AtomicU64,
     /// Upgraded connections that are open.
     pub(super) tunnels: AtomicUsize,
+    /// Connections of clients that say nothing and hold no buffers.
+    pub(super) resting: AtomicUsize,
     /// Connections to backends that lie idle.
     pub(super) idle: AtomicUsize,
 }
@@ -283,17 +285,18 @@ async fn accept(worker: Rc<Worker>, listener: TcpListener, listens: Rc<[Rc<Liste
 /// Serves a connection on this thread.
 fn serve(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, listen: &Rc<Listen>) {
     let open = Open::new(worker);
-    let task = serve::connection(Rc::clone(worker), stream, peer, Rc::clone(listen));
-    worker.executor.spawn(async move {
-        task.await;
-        drop(open);
-    });
+    worker.executor.spawn(serve::connection(open, stream, peer, Rc::clone(listen)));
 }
 
 /// An open connection, counted.
-struct Open(Rc<Worker>);
+pub(super) struct Open(Rc<Worker>);
 
 impl Open {
+    /// Who serves it.
+    pub(super) fn worker(&self) -> &Rc<Worker> {
+        &self.0
+    }
+
     fn new(worker: &Rc<Worker>) -> Self {
         if let Some(seat) = worker.shared.threads.get(worker.number) {
             seat.open.fetch_add(1, Ordering::Relaxed);
