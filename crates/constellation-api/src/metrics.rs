@@ -227,12 +227,12 @@ fn ingress(page: &mut Page, status: &ProxyStatus) {
     page.gauge("ingress_connections_open", "Connections of clients that are open", count(status.connections));
     page.gauge(
         "ingress_connections_resting",
-        "Of these, those that say nothing and hold no buffers",
+        "Open connections of clients that say nothing and hold no buffers",
         count(status.resting),
     );
     page.gauge(
         "ingress_tunnels_open",
-        "Of these, those that changed to WebSocket or the like",
+        "Open connections of clients that changed to WebSocket or the like",
         count(status.tunnels),
     );
     page.counter("ingress_connections_accepted", "Connections of clients", status.accepted);

@@ -21,7 +21,7 @@ use tokio::{
 /// How long a client may go on sending what is no longer read, and how much of it.
 const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES_MAX: usize = 1 << 20;
-/// What is read at first from a client that had been silent; most requests are shorter.
+/// What is read at first from a client that had been silent, in bytes; hyper reads on.
 const FIRST_BYTES: usize = 1024;
 
 /// What a connection tells of itself while somebody else reads and writes it.

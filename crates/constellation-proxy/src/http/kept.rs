@@ -81,11 +81,11 @@ where
         let work = Rc::new(Work { signs: stream.signs(), ..Work::default() });
         let service = service_fn(|request: Request<Incoming>| {
             let (worker, client) = (Rc::clone(worker), Rc::clone(client));
-            let open = Open::new(&work);
+            let under_way = UnderWay::new(&work);
             // An idle connection keeps room for a request's future; for a pointer it is little.
             Box::pin(async move {
                 let response = handle::answer(worker, client, request).await;
-                Ok::<_, Infallible>(response.map(|body| Served { body, _open: open }))
+                Ok::<_, Infallible>(response.map(|body| Served { body, _under_way: under_way }))
             })
         });
         let mut builder = http1::Builder::new();
@@ -123,35 +123,35 @@ where
 #[derive(Default)]
 struct Work {
     /// Those that are not answered whole.
-    open: Cell<usize>,
-    /// Those that were.
-    done: Cell<u64>,
+    under_way: Cell<usize>,
+    /// Whether one was answered since the last look: whoever asks again and again is not put away in between.
+    stirred: Cell<bool>,
     signs: Arc<Signs>,
 }
 
 /// A request that is not answered whole, counted.
-struct Open(Rc<Work>);
+struct UnderWay(Rc<Work>);
 
-impl Open {
+impl UnderWay {
     fn new(work: &Rc<Work>) -> Self {
-        work.open.set(work.open.get() + 1);
+        work.under_way.set(work.under_way.get() + 1);
         Self(Rc::clone(work))
     }
 }
 
-impl Drop for Open {
+impl Drop for UnderWay {
     fn drop(&mut self) {
-        let Work { open, done, signs } = &*self.0;
-        open.set(open.get().saturating_sub(1));
-        done.set(done.get().wrapping_add(1));
+        let Work { under_way, stirred, signs } = &*self.0;
+        under_way.set(under_way.get().saturating_sub(1));
+        stirred.set(true);
         signs.heed();
     }
 }
 
-/// An answer's body; while there is one, its request is open.
+/// An answer's body; while there is one, its request is under way.
 struct Served {
     body: ProxyBody,
-    _open: Open,
+    _under_way: UnderWay,
 }
 
 impl Body for Served {
@@ -178,26 +178,22 @@ impl Body for Served {
 struct Lull<'a> {
     work: &'a Work,
     next_look: Pin<Box<Sleep>>,
-    /// How many requests were answered at the last look.
-    done: u64,
 }
 
 impl<'a> Lull<'a> {
     fn new(work: &'a Work) -> Self {
-        Self { work, next_look: Box::pin(tokio::time::sleep(REST_AFTER)), done: 0 }
+        Self { work, next_look: Box::pin(tokio::time::sleep(REST_AFTER)) }
     }
 
-    /// Whether no request was open, and none was answered, from one look to the next, and nothing of another has come: then hyper
+    /// Whether no request was under way, and none was answered, from one look to the next, and nothing of another has come: then hyper
     /// holds nothing but what it has read, and that it gives back.
     fn has_come(&mut self, cx: &mut Context<'_>) -> bool {
         while self.next_look.as_mut().poll(cx).is_ready() {
-            let Work { open, done, signs } = self.work;
-            if open.get() == 0 && done.get() == self.done && signs.is_silent() {
+            let Work { under_way, stirred, signs } = self.work;
+            if !stirred.replace(false) && under_way.get() == 0 && signs.is_silent() {
                 return true;
             }
-            self.done = done.get();
-            let next = self.next_look.deadline() + REST_AFTER;
-            self.next_look.as_mut().reset(next);
+            self.next_look.set(tokio::time::sleep(REST_AFTER));
         }
         false
     }

@@ -114,7 +114,7 @@ impl H1 {
 #[derive(Default)]
 struct Idle {
     connections: Vec<H1>,
-    /// The fewest that there were since the last sweep: as many were not needed in that time.
+    /// The fewest that there were since they were last trimmed: as many were not needed in that time.
     fewest: usize,
 }
 
@@ -127,9 +127,9 @@ impl Idle {
 
     /// Gives up half of those that a burst has left behind: each costs its backend a place, and us 25 KiB.
     fn trim(&mut self) {
-        let unneeded = self.fewest.saturating_sub(IDLE_SPARED).div_ceil(2);
+        let unneeded = self.fewest.min(self.connections.len()).saturating_sub(IDLE_SPARED).div_ceil(2);
         // The oldest are in front.
-        drop(self.connections.drain(..unneeded.min(self.connections.len())));
+        drop(self.connections.drain(..unneeded));
         self.fewest = self.connections.len();
     }
 }
@@ -149,11 +149,14 @@ impl Pool {
             known.connections.retain_mut(|it| {
                 routed.contains(address) && now.since(it.since) < idle && it.is_ready(&mut cx)
             });
-            known.fewest = known.fewest.min(known.connections.len());
-            known.trim();
             !known.connections.is_empty()
         });
         self.h2.retain(|address, sender| routed.contains(address) && !sender.is_closed());
+    }
+
+    /// Gives up what a burst has left behind, where nobody has needed it since this was last asked for.
+    pub(super) fn trim(&mut self) {
+        self.h1.values_mut().for_each(Idle::trim);
     }
 
     /// How many are idle.
@@ -383,13 +386,13 @@ impl Drop for Answer {
 mod tests {
     use super::*;
 
-    /// A pool's entry after `sweeps`, of which each is told how many connections were in use at once since the last.
-    async fn left(connections: usize, sweeps: &[usize]) -> usize {
+    /// How many are left after trims, before each of which so many were in use at once.
+    async fn left(connections: usize, trims: &[usize]) -> usize {
         let mut idle = Idle::default();
         for _ in 0..connections {
             idle.connections.push(connection().await);
         }
-        for in_use in sweeps {
+        for in_use in trims {
             let taken: Vec<H1> = (0..*in_use).filter_map(|_| idle.take()).collect();
             idle.connections.extend(taken);
             idle.trim();
@@ -405,7 +408,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_a_burst_has_left_is_given_up_by_and_by_and_a_few_are_kept() {
-        // The first sweep only learns how many there are.
+        // The first trim only learns how many there are.
         assert_eq!(left(40, &[0]).await, 40);
         assert_eq!(left(40, &[0, 0]).await, 24);
         assert_eq!(left(40, &[0; 9]).await, IDLE_SPARED);

@@ -217,6 +217,8 @@ pub(super) fn run(
                 () = closing.cancelled() => break,
                 Some(connection) = handed.recv() => take(connection),
                 _ = ticks.tick() => {
+                    // Here alone: tables may change many times in a second.
+                    worker.upstream.pool.borrow_mut().trim();
                     let table = worker.table();
                     worker.sweep(&table);
                 }
