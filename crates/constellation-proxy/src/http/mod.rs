@@ -2,8 +2,9 @@
 //!
 //! In reading order: [`Table`] is what is routed; `compiled` makes it ready; [`choose`](choose::choose) picks a backend,
 //! [`Breaker`](breaker::Breaker) leaves one alone that does not answer, [`repeat`] says what may be sent twice: all of that
-//! is plain values. `handle` takes one request through it, `upstream` keeps the connections, `serve`, `kept` and `worker` are
-//! a client's connection, the same while it says nothing, and a thread; [`HttpProxy`] starts the threads.
+//! is plain values. `handle` takes one request through it, `upstream` asks backends over the connections that `pool` keeps;
+//! `serve`, `kept` and `worker` are a client's connection, the same while it says nothing, and a thread; [`HttpProxy`]
+//! starts the threads.
 //!
 //! Each thread serves its own connections with its own runtime and its own connections to backends, so requests take no lock.
 //! What a proxy answers by itself is in [`Refusal`]; its bounds are in [`Limits`].
@@ -19,6 +20,7 @@ mod head;
 mod headers;
 mod kept;
 mod live;
+mod pool;
 mod proxy;
 mod refusal;
 pub mod repeat;

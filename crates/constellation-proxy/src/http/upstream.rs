@@ -5,7 +5,6 @@
 
 use std::{
     cell::RefCell,
-    collections::{HashMap, HashSet},
     future::poll_fn,
     net::SocketAddr,
     pin::Pin,
@@ -24,14 +23,18 @@ use hyper::{
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 
-use super::{body::RequestBody, live::OnTheWay, repeat::Sent, worker::LocalExecutor};
+use super::{
+    body::RequestBody,
+    live::OnTheWay,
+    pool::{Idle, Pool},
+    repeat::Sent,
+    worker::LocalExecutor,
+};
 
 /// Streams of HTTP/2 that lie idle this long have their connection asked whether it still lives.
 const PING_EVERY: Duration = Duration::from_secs(20);
 /// What is accepted of a backend before its head is a fault, in bytes.
 const HEAD_BYTES_MAX: usize = 128 * 1024;
-/// Idle connections to one backend that are kept though nobody has needed that many for a while.
-const IDLE_SPARED: usize = 8;
 
 /// Why there is no answer.
 pub(super) struct Unanswered {
@@ -67,11 +70,11 @@ pub(super) struct H1 {
     sender: http1::SendRequest<RequestBody>,
     /// `None` once it has ended.
     connection: Option<Connection>,
-    since: Moment,
+    pub(super) since: Moment,
 }
 
 impl H1 {
-    async fn open(stream: TcpStream, since: Moment) -> Result<Self, hyper::Error> {
+    pub(super) async fn open(stream: TcpStream, since: Moment) -> Result<Self, hyper::Error> {
         let (sender, connection) =
             http1::Builder::new().max_buf_size(HEAD_BYTES_MAX).handshake(TokioIo::new(stream)).await?;
         Ok(Self { sender, connection: Some(Box::pin(connection)), since })
@@ -87,7 +90,7 @@ impl H1 {
     }
 
     /// Whether it can take a request now.
-    fn is_ready(&mut self, cx: &mut Context<'_>) -> bool {
+    pub(super) fn is_ready(&mut self, cx: &mut Context<'_>) -> bool {
         self.drive(cx);
         self.connection.is_some() && matches!(self.sender.poll_ready(cx), Poll::Ready(Ok(())))
     }
@@ -107,61 +110,6 @@ impl H1 {
             Some(request) => Unanswered::unsent(error.error(), false, request),
             None => Unanswered::broken(error.error()),
         })
-    }
-}
-
-/// The connections to one backend that wait for the next request; the last that came is the first to go.
-#[derive(Default)]
-struct Idle {
-    connections: Vec<H1>,
-    /// The fewest that there were since they were last trimmed: as many were not needed in that time.
-    fewest: usize,
-}
-
-impl Idle {
-    fn take(&mut self) -> Option<H1> {
-        let connection = self.connections.pop();
-        self.fewest = self.fewest.min(self.connections.len());
-        connection
-    }
-
-    /// Gives up half of those that a burst has left behind: each costs its backend a place, and us 25 KiB.
-    fn trim(&mut self) {
-        let unneeded = self.fewest.min(self.connections.len()).saturating_sub(IDLE_SPARED).div_ceil(2);
-        // The oldest are in front.
-        drop(self.connections.drain(..unneeded));
-        self.fewest = self.connections.len();
-    }
-}
-
-/// The connections of one thread that wait for the next request.
-#[derive(Default)]
-pub(super) struct Pool {
-    h1: HashMap<SocketAddr, Idle>,
-    h2: HashMap<SocketAddr, http2::SendRequest<RequestBody>>,
-}
-
-impl Pool {
-    /// Closes what has been idle for long, and what leads to nobody that is still routed.
-    pub(super) fn sweep(&mut self, routed: &HashSet<SocketAddr>, now: Moment, idle: Duration) {
-        let mut cx = Context::from_waker(Waker::noop());
-        self.h1.retain(|address, known| {
-            known.connections.retain_mut(|it| {
-                routed.contains(address) && now.since(it.since) < idle && it.is_ready(&mut cx)
-            });
-            !known.connections.is_empty()
-        });
-        self.h2.retain(|address, sender| routed.contains(address) && !sender.is_closed());
-    }
-
-    /// Gives up what a burst has left behind, where nobody has needed it since this was last asked for.
-    pub(super) fn trim(&mut self) {
-        self.h1.values_mut().for_each(Idle::trim);
-    }
-
-    /// How many are idle.
-    pub(super) fn idle(&self) -> usize {
-        self.h1.values().map(|known| known.connections.len()).sum()
     }
 }
 
@@ -379,46 +327,5 @@ impl Drop for Answer {
         if self.incoming.is_end_stream() {
             self.end();
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// How many are left after trims, before each of which so many were in use at once.
-    async fn left(connections: usize, trims: &[usize]) -> usize {
-        let mut idle = Idle::default();
-        for _ in 0..connections {
-            idle.connections.push(connection().await);
-        }
-        for in_use in trims {
-            let taken: Vec<H1> = (0..*in_use).filter_map(|_| idle.take()).collect();
-            idle.connections.extend(taken);
-            idle.trim();
-        }
-        idle.connections.len()
-    }
-
-    async fn connection() -> H1 {
-        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        H1::open(stream, Moment::default()).await.unwrap()
-    }
-
-    #[tokio::test]
-    async fn what_a_burst_has_left_is_given_up_by_and_by_and_a_few_are_kept() {
-        // The first trim only learns how many there are.
-        assert_eq!(left(40, &[0]).await, 40);
-        assert_eq!(left(40, &[0, 0]).await, 24);
-        assert_eq!(left(40, &[0; 9]).await, IDLE_SPARED);
-        assert_eq!(left(3, &[0; 9]).await, 3);
-    }
-
-    #[tokio::test]
-    async fn what_is_in_use_again_and_again_stays() {
-        assert_eq!(left(40, &[40; 9]).await, 40);
-        assert_eq!(left(40, &[32; 9]).await, 40);
-        assert_eq!(left(40, &[12; 20]).await, 12 + IDLE_SPARED);
     }
 }
