@@ -4,7 +4,7 @@ use std::{cmp::Reverse, collections::HashMap, net::SocketAddr, sync::Arc};
 
 use constellation_core::{
     ClusterView, Instance, RouteName, RouteSet, ServiceId, WallTime,
-    route::HttpService,
+    route::{HttpService, TcpService},
     view::{Member, NodeView},
 };
 
@@ -53,10 +53,37 @@ impl<'a> Gathered<'a> {
         name: &RouteName,
         of_service: &'a HttpService,
     ) -> (Option<SocketAddr>, &'a HttpService) {
-        let differs = candidate.instance.routes != self.routes_from.routes;
-        let own = if differs { candidate.node.routes_of(candidate.instance) } else { None };
-        let own = own.and_then(|routes| routes.services.get(name)).unwrap_or(of_service);
+        let own = self.own_routes(candidate).and_then(|own| own.services.get(name)).unwrap_or(of_service);
         (candidate.instance.tcp(own.port), own)
+    }
+
+    /// The same for a TCP service.
+    pub(crate) fn tcp_address(
+        &self,
+        candidate: &Candidate<'a>,
+        name: &RouteName,
+        of_service: &'a TcpService,
+    ) -> (Option<SocketAddr>, &'a TcpService) {
+        let own = self.own_routes(candidate).and_then(|own| own.tcp.services.get(name)).unwrap_or(of_service);
+        (candidate.instance.tcp(own.port), own)
+    }
+
+    /// The same for a UDP service, of which nothing is said but the port.
+    pub(crate) fn udp_address(
+        &self,
+        candidate: &Candidate<'a>,
+        name: &RouteName,
+        of_service: u16,
+    ) -> (Option<SocketAddr>, u16) {
+        let own = self.own_routes(candidate).and_then(|own| own.udp.services.get(name)).copied();
+        let port = own.unwrap_or(of_service);
+        (candidate.instance.udp(port), port)
+    }
+
+    /// What an instance's own labels say, where that is not what counts.
+    fn own_routes(&self, candidate: &Candidate<'a>) -> Option<&'a Arc<RouteSet>> {
+        let differs = candidate.instance.routes != self.routes_from.routes;
+        if differs { candidate.node.routes_of(candidate.instance) } else { None }
     }
 }
 

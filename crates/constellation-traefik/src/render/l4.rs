@@ -3,14 +3,19 @@
 //! Traefik goes round the servers it is told of; a server that is gone leaves with the next document. Nothing is failed over, for
 //! nobody knows what the bytes of a connection have done.
 
-use std::collections::{BTreeSet, HashMap};
-
-use constellation_core::{
-    Protocol, ServiceId,
-    route::{TcpRouter as Written, TcpTls as WrittenTls},
+use std::{
+    collections::{BTreeSet, HashMap},
+    net::SocketAddr,
 };
 
-use super::{Gathered, RouteProblem, RouteProblemKind, is_foreign, middlewares::Middlewares};
+use constellation_core::{
+    Protocol, RouteName,
+    route::{TcpRouter as Written, TcpService, TcpTls as WrittenTls},
+};
+
+use super::{
+    Candidate, Gathered, RouteProblem, RouteProblemKind, claims::Holder, is_foreign, middlewares::Middlewares,
+};
 use crate::{
     document::{
         L4LoadBalancer, L4Server, L4Service, PRIORITY_MAX, ProxyProtocol, Tcp, TcpRouter, TcpTls, Udp,
@@ -41,8 +46,8 @@ pub(super) fn render(services: &[Gathered<'_>], problems: &mut Vec<RouteProblem>
 
 struct L4<'a, 'p> {
     problems: &'p mut Vec<RouteProblem>,
-    /// Whose a name, a rule or an entry point is.
-    claims: HashMap<String, &'a ServiceId>,
+    /// Whose a name, a rule or an entry point is. Only looked up.
+    claims: HashMap<String, Holder<'a>>,
     protocol: Protocol,
 }
 
@@ -55,11 +60,11 @@ impl<'a> L4<'a, '_> {
                 self.problem(service, RouteProblemKind::Invalid, name.as_str(), "its transport is not there");
                 continue;
             }
-            if !self.claim(service, &format!("service {name}"), name.as_str()) {
+            if !self.claim(service, name, vec![format!("service {name}")]) {
                 continue;
             }
             let balancer = L4LoadBalancer {
-                servers: self.servers(service, name.as_str(), spec.port),
+                servers: self.servers(service, name, |candidate| tcp_server(service, candidate, name, spec)),
                 servers_transport: spec.servers_transport.clone(),
                 proxy_protocol: spec
                     .proxy_protocol
@@ -70,7 +75,7 @@ impl<'a> L4<'a, '_> {
             into.services.insert(name.as_str().into(), L4Service { load_balancer: balancer });
         }
         for (name, router) in &routes.routers {
-            match self.tcp_router(service, name.as_str(), router, &own, middlewares) {
+            match self.tcp_router(service, name, router, &own, middlewares) {
                 Ok(Some(router)) => drop(into.routers.insert(name.as_str().into(), router)),
                 Ok(None) => {}
                 Err(reason) => self.problem(service, RouteProblemKind::Invalid, name.as_str(), &reason),
@@ -81,7 +86,7 @@ impl<'a> L4<'a, '_> {
     fn tcp_router(
         &mut self,
         service: &'a Gathered<'a>,
-        name: &str,
+        name: &'a RouteName,
         router: &Written,
         own: &BTreeSet<&str>,
         middlewares: &Middlewares<'_>,
@@ -100,13 +105,12 @@ impl<'a> L4<'a, '_> {
         }
         let tls = router.tls.is_some();
         // Two that want the same connections are rivals, wherever they meet.
-        for entry_point in &router.entry_points {
-            let ground = format!("{entry_point} {} {priority:?} {tls}", router.rule);
-            if !self.claim(service, &ground, name) {
-                return Ok(None);
-            }
-        }
-        if !self.claim(service, &format!("router {name}"), name) {
+        let grounds = router
+            .entry_points
+            .iter()
+            .map(|entry_point| format!("{entry_point} {} {priority:?} {tls}", router.rule))
+            .chain([format!("router {name}")]);
+        if !self.claim(service, name, grounds.collect()) {
             return Ok(None);
         }
         let tls = router.tls.as_ref().map(|WrittenTls { ends, passthrough }| TcpTls {
@@ -128,10 +132,11 @@ impl<'a> L4<'a, '_> {
         let routes = &service.routes.udp;
         let mut own = BTreeSet::new();
         for (name, port) in &routes.services {
-            if !self.claim(service, &format!("service {name}"), name.as_str()) {
+            if !self.claim(service, name, vec![format!("service {name}")]) {
                 continue;
             }
-            let servers = self.servers(service, name.as_str(), *port);
+            let servers =
+                self.servers(service, name, |candidate| udp_server(service, candidate, name, *port));
             let load_balancer = L4LoadBalancer { servers, ..L4LoadBalancer::default() };
             own.insert(name.as_str());
             into.services.insert(name.as_str().into(), L4Service { load_balancer });
@@ -142,14 +147,12 @@ impl<'a> L4<'a, '_> {
                 continue;
             }
             // An entry point for datagrams has one router.
-            let free = router
+            let grounds = router
                 .entry_points
                 .iter()
-                .all(|entry_point| self.claim(service, &format!("entry point {entry_point}"), name.as_str()));
-            if free
-                && !router.entry_points.is_empty()
-                && self.claim(service, &format!("router {name}"), name.as_str())
-            {
+                .map(|entry_point| format!("entry point {entry_point}"))
+                .chain([format!("router {name}")]);
+            if !router.entry_points.is_empty() && self.claim(service, name, grounds.collect()) {
                 let entry_points = router.entry_points.iter().map(|it| it.as_str().into()).collect();
                 let made = UdpRouter { entry_points, service: router.service.as_str().into() };
                 into.routers.insert(name.as_str().into(), made);
@@ -166,20 +169,22 @@ impl<'a> L4<'a, '_> {
     }
 
     /// The servers that may be sent traffic; those on cordoned and leaving nodes only where there is no other.
-    fn servers(&mut self, service: &'a Gathered<'a>, name: &str, port: u16) -> Vec<L4Server> {
+    fn servers(
+        &mut self,
+        service: &'a Gathered<'a>,
+        name: &RouteName,
+        server: impl Fn(&Candidate<'a>) -> Result<SocketAddr, Out>,
+    ) -> Vec<L4Server> {
         let (mut open, mut last) = (BTreeSet::new(), BTreeSet::new());
         for candidate in service.candidates.iter().filter(|candidate| candidate.routable) {
-            let address = match self.protocol {
-                Protocol::Tcp => candidate.instance.tcp(port),
-                Protocol::Udp => candidate.instance.udp(port),
-            };
-            let Some(address) = address else {
-                let text = format!(
-                    "instance {} on {} is healthy, but its port {port} is not one that other nodes reach",
-                    candidate.instance.id, candidate.node.name
-                );
-                self.problem(service, RouteProblemKind::Unreachable, name, &text);
-                continue;
+            let address = match server(candidate) {
+                Ok(address) => address,
+                Err(out) => {
+                    let (instance, node) = (&candidate.instance.id, &candidate.node.name);
+                    let text = format!("instance {instance} on {node} is healthy, but {}", out.why());
+                    self.problem(service, out.kind(), name.as_str(), &text);
+                    continue;
+                }
             };
             let facts = &candidate.node.facts;
             let side = if facts.cordoned || facts.leaving { &mut last } else { &mut open };
@@ -189,14 +194,24 @@ impl<'a> L4<'a, '_> {
         serving.into_iter().map(|address| L4Server { address: address.to_string() }).collect()
     }
 
-    fn claim(&mut self, service: &'a Gathered<'a>, what: &str, about: &str) -> bool {
-        let holder = *self.claims.entry(what.to_owned()).or_insert(service.id);
-        if holder == service.id {
-            return true;
+    /// Claims all of it or nothing: what is left out must not keep from others what it does not have itself.
+    fn claim(&mut self, service: &'a Gathered<'a>, by: &'a RouteName, what: Vec<String>) -> bool {
+        let claimant = (service.id, by);
+        let taken = what.iter().find_map(|what| {
+            let holder = self.claims.get(what).filter(|holder| **holder != claimant)?;
+            Some((what, *holder))
+        });
+        if let Some((what, (holder, route))) = taken {
+            let text = if holder == service.id {
+                format!("`{route}` of the same service has it: {what}; this one is left out")
+            } else {
+                format!("the older service {holder} has it: {what}; this one is left out")
+            };
+            self.problem(service, RouteProblemKind::Contested, by.as_str(), &text);
+            return false;
         }
-        let text = format!("the older service {holder} has it: {what}; this one is left out");
-        self.problem(service, RouteProblemKind::Contested, about, &text);
-        false
+        self.claims.extend(what.into_iter().map(|what| (what, claimant)));
+        true
     }
 
     fn problem(&mut self, service: &Gathered<'_>, kind: RouteProblemKind, about: &str, text: &str) {
@@ -211,4 +226,59 @@ impl<'a> L4<'a, '_> {
             text: text.to_owned(),
         });
     }
+}
+
+/// Why an instance that is well gets nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Out {
+    /// This port of it has no address that other nodes reach.
+    Unreachable(u16),
+    /// It understands another greeting than the load balancer's, which has one for all of its servers.
+    Greeting,
+}
+
+impl Out {
+    const fn kind(self) -> RouteProblemKind {
+        match self {
+            Self::Unreachable(_) => RouteProblemKind::Unreachable,
+            Self::Greeting => RouteProblemKind::Invalid,
+        }
+    }
+
+    fn why(self) -> String {
+        match self {
+            Self::Unreachable(port) => format!("its port {port} is not one that other nodes reach"),
+            Self::Greeting => {
+                "its own labels ask for another version of the PROXY protocol than those of the newest \
+                               instance, and Traefik greets all servers alike"
+                    .to_owned()
+            }
+        }
+    }
+}
+
+/// Where an instance is reached for a TCP service. Its greeting is part of what it speaks: one that differs would take the
+/// header for data, or data for the header.
+pub(crate) fn tcp_server<'a>(
+    service: &Gathered<'a>,
+    candidate: &Candidate<'a>,
+    name: &RouteName,
+    spec: &'a TcpService,
+) -> Result<SocketAddr, Out> {
+    let (address, own) = service.tcp_address(candidate, name, spec);
+    if own.proxy_protocol != spec.proxy_protocol {
+        return Err(Out::Greeting);
+    }
+    address.ok_or(Out::Unreachable(own.port))
+}
+
+/// Where an instance is reached for a UDP service.
+pub(crate) fn udp_server<'a>(
+    service: &Gathered<'a>,
+    candidate: &Candidate<'a>,
+    name: &RouteName,
+    port: u16,
+) -> Result<SocketAddr, Out> {
+    let (address, port) = service.udp_address(candidate, name, port);
+    address.ok_or(Out::Unreachable(port))
 }

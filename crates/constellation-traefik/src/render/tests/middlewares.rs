@@ -1,6 +1,5 @@
-//! Middlewares that labels define, and what is routed below HTTP.
+//! Middlewares that labels define.
 
-use constellation_core::route::{TcpRouter, TcpService, UdpRouter};
 use serde_json::json;
 
 use super::*;
@@ -104,62 +103,4 @@ fn a_route_that_is_held_back_keeps_all_that_its_chain_is_made_of_and_asks() {
     let (kept, held) = settle(&before, after, &situation, &constellation_core::Governor::default());
     assert!(held.is_some());
     assert_eq!(kept, before);
-}
-
-/// A set that routes one TCP port by an entry point.
-fn tcp(name: &str, entry_point: &str) -> RouteSet {
-    let mut set = RouteSet::default();
-    let service = TcpService { port: 80, proxy_protocol: Some(2), servers_transport: None };
-    set.tcp.services.insert(name.parse().unwrap(), service);
-    let router = TcpRouter {
-        rule: "HostSNI(`*`)".to_owned(),
-        service: name.to_owned(),
-        entry_points: vec![entry_point.to_owned()],
-        ..TcpRouter::default()
-    };
-    set.tcp.routers.insert(name.parse().unwrap(), router);
-    set
-}
-
-#[test]
-fn a_tcp_service_has_the_servers_of_all_nodes_and_a_second_on_its_entry_point_is_left_out() {
-    let (db, rival) = (tcp("db", "mongo"), tcp("rival", "mongo"));
-    let nodes = vec![
-        node(1).with("a", "db", Health::Healthy, 1, &db),
-        node(2).with("b", "db", Health::Healthy, 2, &db),
-        node(3).with("c", "db", Health::Unhealthy, 3, &db),
-        node(4).with("d", "rival", Health::Healthy, 4, &rival),
-        node(5).with("e", "db", Health::Healthy, 5, &db).cordoned(),
-    ];
-    let rendered = rendered(nodes, &RenderConfig::default());
-    let bytes: serde_json::Value = serde_json::from_slice(&rendered.document.to_bytes()).unwrap();
-    let expected = json!({
-        "routers": { "db": { "entryPoints": ["mongo"], "service": "db", "rule": "HostSNI(`*`)" } },
-        "services": {
-            "db": { "loadBalancer": {
-                "servers": [{ "address": "10.0.0.1:40000" }, { "address": "10.0.0.2:40000" }],
-                "proxyProtocol": { "version": 2 } } },
-            "rival": { "loadBalancer": {
-                "servers": [{ "address": "10.0.0.4:40000" }], "proxyProtocol": { "version": 2 } } },
-        },
-    });
-    assert_eq!(bytes["tcp"], expected);
-    assert!(bytes.get("http").is_none(), "an empty part takes the whole document down");
-    assert_eq!(rendered.problems.len(), 1, "{:?}", rendered.problems);
-}
-
-#[test]
-fn a_udp_service_is_reached_where_its_datagrams_are() {
-    let mut set = RouteSet::default();
-    set.udp.services.insert("dns".parse().unwrap(), 53);
-    let router = UdpRouter { service: "dns".to_owned(), entry_points: vec!["dns".to_owned()] };
-    set.udp.routers.insert("dns".parse().unwrap(), router);
-    let mut reached = node(1).with("a", "dns", Health::Healthy, 1, &set);
-    for instance in reached.0.instances.values_mut() {
-        instance.endpoints =
-            vec!["53/udp@10.0.0.1:5353".parse().unwrap(), "53/tcp@10.0.0.1:99".parse().unwrap()];
-    }
-    let document = document(vec![reached]);
-    assert_eq!(document.udp.services["dns"].load_balancer.servers[0].address, "10.0.0.1:5353");
-    assert_eq!(&*document.udp.routers["dns"].service, "dns");
 }

@@ -2,6 +2,7 @@
 
 mod explained;
 mod golden;
+mod l4;
 mod middlewares;
 mod properties;
 mod proxied;
