@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Name, Names, is_empty};
+use super::{DynamicConfig, Name, Names, is_empty};
 
 /// TCP routers and what they refer to, by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,6 +72,13 @@ pub struct L4Service {
     pub load_balancer: L4LoadBalancer,
 }
 
+impl L4Service {
+    /// The addresses of its servers.
+    pub fn addresses(&self) -> impl Iterator<Item = &str> {
+        self.load_balancer.servers.iter().map(|server| server.address.as_str())
+    }
+}
+
 /// Servers below HTTP.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
@@ -129,4 +136,13 @@ pub struct UdpRouter {
     pub entry_points: Names,
     /// The service.
     pub service: Name,
+}
+
+impl DynamicConfig {
+    /// Every server below HTTP with its protocol, because a TCP and a UDP server may have the same address.
+    pub fn l4_servers(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let tcp = self.tcp.services.values().flat_map(L4Service::addresses).map(|address| ("tcp", address));
+        let udp = self.udp.services.values().flat_map(L4Service::addresses).map(|address| ("udp", address));
+        tcp.chain(udp)
+    }
 }

@@ -116,13 +116,10 @@ fn knows_nobody(view: &ClusterView) -> bool {
 /// An agent that starts while it is cut off knows no peers, and would take itself for alone. What it served before says
 /// otherwise: each other machine in it is a peer that is out of sight.
 fn remembered(previous: &DynamicConfig, own: &BTreeSet<IpAddr>) -> Evidence {
-    let others: BTreeSet<IpAddr> = previous
-        .server_urls()
-        .into_iter()
-        .filter_map(address_of)
-        .map(|address| address.ip())
-        .filter(|address| !own.contains(address))
-        .collect();
+    let urls = previous.server_urls().into_iter().filter_map(address_of);
+    let below_http = previous.l4_servers().filter_map(|(_, address)| address.parse().ok());
+    let others: BTreeSet<IpAddr> =
+        urls.chain(below_http).map(|address| address.ip()).filter(|address| !own.contains(address)).collect();
     Evidence { peers_known: others.len(), peers_live: 0 }
 }
 

@@ -5,6 +5,7 @@
 //! that would take most servers or routers away while most peers are out of sight is held back. What is certain always
 //! applies: what this node's own containers do, and every server that is still seen.
 
+mod l4;
 mod memory;
 mod settle;
 

@@ -7,7 +7,10 @@ use std::{
 
 use constellation_core::{Evidence, Governor, Verdict};
 
-use super::{Held, HeldReason};
+use super::{
+    Held, HeldReason,
+    l4::{self, Doomed},
+};
 use crate::{
     document::{DynamicConfig, Http, LoadBalancer, Name, Router, Service},
     names::{self, family, other_half},
@@ -41,13 +44,15 @@ pub fn settle(
         return (next, None);
     }
     let doomed = doomed_families(&previous.http, &next.http, situation);
-    if doomed.is_empty() {
+    let below_http = Doomed::of(previous, &next, situation);
+    let count = doomed.len() + below_http.count();
+    if count == 0 {
         return (next, None);
     }
     let reason = if situation.starting {
         HeldReason::Starting
     } else {
-        match judge(previous, &next, doomed.len(), situation, governor) {
+        match judge(previous, &next, count, situation, governor) {
             Verdict::Apply => return (next, None),
             Verdict::Hold { evidence, .. } => HeldReason::cut_off(evidence),
         }
@@ -59,11 +64,12 @@ pub fn settle(
         .filter(|(family, members)| !members.iter().any(|(_, router)| grounds.rival(family, router)))
         .collect();
     drop(grounds);
-    let routers = kept.len();
+    let mut routers = kept.len();
     let mut settled = next;
     for (family, members) in kept {
         keep(&previous.http, &mut settled.http, family, members, situation);
     }
+    routers += below_http.keep(previous, &mut settled, situation);
     (settled, (routers > 0).then_some(Held { routers, reason }))
 }
 
@@ -75,8 +81,10 @@ fn judge(
     governor: &Governor,
 ) -> Verdict {
     let foreign = |document: &DynamicConfig| -> BTreeSet<String> {
-        let urls = document.server_urls();
-        urls.into_iter().filter(|url| !situation.is_certain(url)).map(str::to_owned).collect()
+        let urls = document.server_urls().into_iter().filter(|url| !situation.is_certain(url));
+        let below_http = document.l4_servers().filter(|(_, address)| !l4::is_certain(address, situation));
+        let below_http = below_http.map(|(protocol, address)| format!("{protocol}://{address}"));
+        urls.map(str::to_owned).chain(below_http).collect()
     };
     let (before, after) = (foreign(previous), foreign(next));
     let by_servers = governor.judge(before.difference(&after).count(), before.len(), situation.evidence);
@@ -85,7 +93,7 @@ fn judge(
     }
     let families = families(&previous.http);
     let leading = families.into_iter().filter(|family| reaches(&previous.http, family, |_| true)).count();
-    governor.judge(doomed, leading, situation.evidence)
+    governor.judge(doomed, leading + l4::leading(previous), situation.evidence)
 }
 
 impl Situation {
@@ -133,6 +141,7 @@ fn reaches(http: &Http, family: &str, counts: impl Fn(&str) -> bool) -> bool {
 /// Takes out of an earlier document the routers that lead to a server in a later one: from then on that one knows better.
 pub(super) fn forget_what_lives(earlier: &mut DynamicConfig, later: &DynamicConfig) {
     earlier.http.routers.retain(|name, _| !reaches(&later.http, family(name), |_| true));
+    l4::forget_what_lives(earlier, later);
 }
 
 /// A service and all that it refers to. References lead at most two levels down; see the document's validation.

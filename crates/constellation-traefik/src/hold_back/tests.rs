@@ -3,14 +3,14 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use constellation_core::{
     ClusterView, Endpoint, Evidence, Generation, Governor, Health, Incarnation, Instance, Moment, NodeFacts,
     Protocol, RouteSet, WallTime,
-    route::{HttpRouter, HttpService},
+    route::{HttpRouter, HttpService, TcpRouter, TcpService, UdpRouter},
     view::NodeView,
 };
 use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    document::DynamicConfig,
+    document::{DynamicConfig, L4Service, Name},
     render::{RenderConfig, render},
 };
 
@@ -20,16 +20,40 @@ fn at(second: u64) -> Moment {
     Moment::after_start(Duration::from_secs(second))
 }
 
-/// A view of node 1 of these nodes, each with these services; what follows a `-` is dead.
+/// What is to reach a service: by HTTP, or by TCP and UDP where its name says so.
+fn to_reach(service: &str) -> RouteSet {
+    let mut set = RouteSet::default();
+    let name = || service.parse().unwrap();
+    if service.starts_with("l4-") {
+        let entry_points = vec![service.to_owned()];
+        let router = TcpRouter {
+            rule: "HostSNI(`*`)".to_owned(),
+            service: service.to_owned(),
+            entry_points: entry_points.clone(),
+            middlewares: vec![service.to_owned()],
+            ..TcpRouter::default()
+        };
+        let balancer = TcpService { port: 80, proxy_protocol: None, servers_transport: None };
+        set.tcp.routers.insert(name(), router);
+        set.tcp.services.insert(name(), balancer);
+        set.tcp.middlewares.insert(name(), serde_json::json!({ "inFlightConn": { "amount": 9 } }));
+        set.udp.routers.insert(name(), UdpRouter { service: service.to_owned(), entry_points });
+        set.udp.services.insert(name(), 53);
+        return set;
+    }
+    let rule = format!("Host(`{service}`)");
+    let router = HttpRouter { rule, service: service.to_owned(), ..HttpRouter::default() };
+    set.routers.insert(name(), router);
+    set.services.insert(name(), HttpService::to_port(80));
+    set
+}
+
+/// A view of node 1 of these nodes, each with these services, and whether it is live.
 fn view(nodes: &[(u8, bool, &[&str])]) -> ClusterView {
     let incarnations = nodes.iter().map(|(number, live, services)| {
         let mut routes = BTreeMap::new();
         let instances = services.iter().enumerate().map(|(index, service)| {
-            let mut set = RouteSet::default();
-            let rule = format!("Host(`{service}`)");
-            let router = HttpRouter { rule, service: (*service).to_owned(), ..HttpRouter::default() };
-            set.routers.insert(service.parse().unwrap(), router);
-            set.services.insert(service.parse().unwrap(), HttpService::to_port(80));
+            let set = to_reach(service);
             let id = set.id();
             routes.insert(id.clone(), Arc::new(set));
             let address = ([10, 0, 0, *number], 40_000 + u16::try_from(index).unwrap()).into();
@@ -38,7 +62,10 @@ fn view(nodes: &[(u8, bool, &[&str])]) -> ClusterView {
                 service: service.parse().unwrap(),
                 health: Health::Healthy,
                 since: WallTime(1),
-                endpoints: vec![Endpoint { port: 80, protocol: Protocol::Tcp, address }],
+                endpoints: vec![
+                    Endpoint { port: 80, protocol: Protocol::Tcp, address },
+                    Endpoint { port: 53, protocol: Protocol::Udp, address },
+                ],
                 networks: vec![],
                 routes: Some(id),
                 definition: None,
@@ -62,6 +89,16 @@ fn rendered(view: &ClusterView) -> DynamicConfig {
 fn urls(document: &DynamicConfig, service: &str) -> Vec<String> {
     let balancer = document.http.services[service].as_load_balancer().unwrap();
     balancer.urls().map(str::to_owned).collect()
+}
+
+/// The servers of a service below HTTP, which are the same by TCP and UDP here.
+fn addresses(document: &DynamicConfig, service: &str) -> Vec<String> {
+    let of = |service: &L4Service| -> Vec<String> {
+        service.load_balancer.servers.iter().map(|server| server.address.clone()).collect()
+    };
+    let tcp = of(&document.tcp.services[service]);
+    assert_eq!(tcp, of(&document.udp.services[service]), "by TCP and by UDP");
+    tcp
 }
 
 /// A memory that has served this view for a long time.
@@ -213,8 +250,57 @@ fn peers_that_said_goodbye_are_not_held_on_to() {
     assert_eq!((document, held), (rendered(&left), None));
 }
 
+const BELOW_HTTP: [(u8, bool, &[&str]); 3] =
+    [(1, true, &["l4-own", "l4-dns"]), (2, true, &["l4-dns", "l4-db"]), (3, true, &["l4-db"])];
+
+#[test]
+fn a_node_that_lost_sight_of_most_peers_keeps_their_tcp_and_udp_servers_for_what_nobody_else_has() {
+    let mut hold_back = after(&view(&BELOW_HTTP));
+    let alone = view(&[(1, true, &["l4-dns"]), (2, false, &["l4-dns", "l4-db"]), (3, false, &["l4-db"])]);
+    let (document, held) = settled(&mut hold_back, &alone, at(60));
+    assert_eq!(addresses(&document, "l4-dns"), ["10.0.0.1:40000"], "what is still seen is enough");
+    assert_eq!(addresses(&document, "l4-db"), ["10.0.0.2:40001", "10.0.0.3:40000"]);
+    assert!(document.tcp.middlewares.contains_key("l4-db"), "with what it goes through");
+    assert!(!document.tcp.routers.contains_key("l4-own"), "its own container is gone, and this node knows");
+    assert_eq!(held, Some(Held { routers: 2, reason: HeldReason::CutOff { peers_known: 2, peers_live: 0 } }));
+    let (document, held) = settled(&mut hold_back, &view(&BELOW_HTTP), at(700));
+    assert_eq!((document, held), (rendered(&view(&BELOW_HTTP)), None), "and not longer than it lasts");
+}
+
+#[test]
+fn an_agent_that_starts_while_cut_off_keeps_tcp_and_udp_servers_too() {
+    let good = Arc::new(rendered(&view(&BELOW_HTTP)));
+    let mut hold_back = HoldBack::new(Governor::default(), Some(good), at(0), GRACE);
+    let (document, held) = settled(&mut hold_back, &view(&[(1, true, &["l4-dns"])]), at(1));
+    assert_eq!(addresses(&document, "l4-db").len(), 2);
+    assert_eq!(held.map(|held| held.reason), Some(HeldReason::Starting));
+    let (document, held) = settled(&mut hold_back, &view(&[(1, true, &["l4-dns"])]), at(60));
+    assert_eq!(addresses(&document, "l4-db").len(), 2);
+    assert_eq!(held.map(|held| held.reason), Some(HeldReason::CutOff { peers_known: 2, peers_live: 0 }));
+}
+
+#[test]
+fn a_router_on_an_entry_point_that_another_has_by_now_is_not_kept() {
+    let mut hold_back = after(&view(&BELOW_HTTP));
+    let alone = view(&[(1, true, &["l4-dns"]), (2, false, &["l4-db"]), (3, false, &["l4-db"])]);
+    let mut next = rendered(&alone);
+    for name in ["l4-own", "l4-db"] {
+        next.tcp.routers.remove(name);
+        next.udp.routers.remove(name);
+    }
+    // By another name, with servers.
+    let mut streams = next.tcp.routers["l4-dns"].clone();
+    streams.entry_points = [Name::from("l4-db")].into();
+    next.tcp.routers.insert("newer".into(), streams);
+    let mut datagrams = next.udp.routers["l4-dns"].clone();
+    datagrams.entry_points = [Name::from("l4-db")].into();
+    next.udp.routers.insert("newer".into(), datagrams);
+    let settled = hold_back.settle(&alone, next.clone(), at(60));
+    assert_eq!(settled, Settled { document: Some(Arc::new(next)), held: None });
+}
+
 fn any_view() -> impl Strategy<Value = ClusterView> {
-    let services = proptest::sample::subsequence(vec!["a", "b", "c", "d"], 0..4);
+    let services = proptest::sample::subsequence(vec!["a", "b", "c", "l4-a", "l4-b"], 0..5);
     let node = |number: u8| (Just(number), any::<bool>(), services.clone());
     (node(2), node(3), node(4), services.clone()).prop_map(|(two, three, four, own)| {
         let nodes = [(1, true, own), two, three, four];
@@ -242,6 +328,26 @@ proptest! {
             if service.is_none_or(|balancer| !balancer.servers.is_empty()) {
                 prop_assert_eq!(document.http.routers.get(name), Some(router));
             }
+        }
+        let has_servers = |service: Option<&L4Service>| {
+            service.is_none_or(|service| !service.load_balancer.servers.is_empty())
+        };
+        for (name, router) in &next.tcp.routers {
+            if has_servers(next.tcp.services.get(&router.service)) {
+                prop_assert_eq!(document.tcp.routers.get(name), Some(router));
+                prop_assert_eq!(document.tcp.services.get(&router.service), next.tcp.services.get(&router.service));
+            }
+        }
+        for (name, router) in &next.udp.routers {
+            if has_servers(next.udp.services.get(&router.service)) {
+                prop_assert_eq!(document.udp.routers.get(name), Some(router));
+                prop_assert_eq!(document.udp.services.get(&router.service), next.udp.services.get(&router.service));
+            }
+        }
+        // What is kept is somebody else's.
+        for (_, address) in document.l4_servers() {
+            let ours = address.starts_with("10.0.0.1:") && !starting && own;
+            prop_assert!(!ours || next.l4_servers().any(|(_, known)| known == address), "{} is gone", address);
         }
         if held.is_none() {
             prop_assert_eq!(document, next);

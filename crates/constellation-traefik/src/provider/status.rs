@@ -1,6 +1,7 @@
 //! How a provider stands, for people and for the API.
 
 use std::{
+    collections::BTreeSet,
     net::SocketAddr,
     sync::atomic::{AtomicU64, Ordering},
 };
@@ -9,7 +10,7 @@ use constellation_core::WallTime;
 use serde::Serialize;
 
 use super::Served;
-use crate::{hold_back::Held, render::RouteProblem};
+use crate::{document::DynamicConfig, hold_back::Held, render::RouteProblem};
 
 /// How a provider stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -18,7 +19,7 @@ pub struct TraefikStatus {
     pub listen: SocketAddr,
     /// What it is told.
     pub state: ProviderState,
-    /// How many routers it is told of.
+    /// How many routers it is told of, of all protocols.
     pub routers: usize,
     /// How many services.
     pub services: usize,
@@ -113,7 +114,7 @@ impl TraefikStatus {
         (polls, last_poll): (u64, Option<WallTime>),
     ) -> Self {
         let document = served.document.as_deref();
-        let http = document.map(|document| &document.http);
+        let count = |of: fn(&DynamicConfig) -> usize| document.map_or(0, of);
         Self {
             listen,
             state: match (document, &state.held) {
@@ -121,9 +122,9 @@ impl TraefikStatus {
                 (Some(_), None) => ProviderState::Serving,
                 (Some(_), Some(_)) => ProviderState::Holding,
             },
-            routers: http.map_or(0, |http| http.routers.len()),
-            services: http.map_or(0, |http| http.services.len()),
-            servers: document.map_or(0, |document| document.server_urls().len()),
+            routers: count(|it| it.http.routers.len() + it.tcp.routers.len() + it.udp.routers.len()),
+            services: count(|it| it.http.services.len() + it.tcp.services.len() + it.udp.services.len()),
+            servers: count(|it| it.server_urls().len() + it.l4_servers().collect::<BTreeSet<_>>().len()),
             bytes: served.body.len(),
             changed: state.changed,
             view: state.view,
