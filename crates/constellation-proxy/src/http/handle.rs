@@ -1,6 +1,12 @@
 //! One request: where it goes, how often it is tried, and what is answered.
 
-use std::{cell::RefCell, net::SocketAddr, rc::Rc, sync::Arc, sync::atomic::Ordering};
+use std::{
+    cell::RefCell,
+    net::SocketAddr,
+    pin::pin,
+    rc::Rc,
+    sync::{Arc, atomic::Ordering},
+};
 
 use constellation_core::{
     Moment,
@@ -9,7 +15,7 @@ use constellation_core::{
 use hyper::{
     HeaderMap, Method, Request, Response, StatusCode, Uri, Version,
     body::{Body, Incoming},
-    header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderValue, UPGRADE},
+    header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderValue, UPGRADE},
     http::request::Parts,
 };
 use tracing::{debug, info};
@@ -78,9 +84,7 @@ async fn proxied(
     let (mut parts, incoming) = request.into_parts();
     let host = head::settle_host(&mut parts)?;
     let upgrade = headers::take_hop_by_hop(&mut parts.headers);
-    parts.headers.remove(SERVICE);
-    // The client was told to go on when its body was first asked for.
-    parts.headers.remove(EXPECT);
+    headers::take_ours(&mut parts.headers);
     if from_h2 {
         headers::join_cookies(&mut parts.headers);
     }
@@ -92,10 +96,11 @@ async fn proxied(
         let keep = service.policy.replay_bytes_max;
         Rc::new(RefCell::new(Recorder::new(incoming, keep, limits.body_bytes_max, limits.body_timeout)))
     });
-    let exchange = Exchange::new(worker, &service, parts, recorder, change);
+    let mut exchange = Exchange::new(worker, &service, parts, recorder, change);
+    let running = pin!(exchange.run());
     match service.policy.total_timeout {
-        None => exchange.run().await,
-        Some(total) => tokio::time::timeout(total, exchange.run()).await.unwrap_or(Err(Refusal::Timeout)),
+        None => running.await,
+        Some(total) => tokio::time::timeout(total, running).await.unwrap_or(Err(Refusal::Timeout)),
     }
 }
 
@@ -166,7 +171,7 @@ impl<'a> Exchange<'a> {
     }
 
     /// Tries backends until one answers, or none may be tried any more.
-    async fn run(mut self) -> Result<Response<ProxyBody>, Refusal> {
+    async fn run(&mut self) -> Result<Response<ProxyBody>, Refusal> {
         let mut outcome = Refusal::NoBackend;
         while let Some(place) = self.next_backend() {
             let Some((backend, live)) = self.service.backends.get(place) else { break };
@@ -280,10 +285,11 @@ impl<'a> Exchange<'a> {
         let worker = self.worker;
         let connect = self.service.policy.connect_timeout;
         let request = self.request(address, scheme);
-        let asking = async {
+        // What is rare is in memory of its own: every request has room for all that it might come to.
+        let asking = pin!(async {
             match scheme {
                 Scheme::Http if self.change.is_some() => {
-                    let asked = worker.upstream.ask_upgrade(address, connect, request).await;
+                    let asked = Box::pin(worker.upstream.ask_upgrade(address, connect, request)).await;
                     asked.map(|response| (response, None))
                 }
                 Scheme::Http => {
@@ -291,7 +297,7 @@ impl<'a> Exchange<'a> {
                     asked.map(|(response, lease)| (response, Some(lease)))
                 }
                 Scheme::H2c => {
-                    let asked = worker.upstream.ask_h2(address, connect, request).await;
+                    let asked = Box::pin(worker.upstream.ask_h2(address, connect, request)).await;
                     asked.map(|response| (response, None))
                 }
                 Scheme::Https => Err(Unanswered {
@@ -301,7 +307,7 @@ impl<'a> Exchange<'a> {
                     request: None,
                 }),
             }
-        };
+        });
         match self.service.policy.response_timeout {
             None => asking.await,
             Some(limit) => tokio::time::timeout(limit, asking).await.unwrap_or_else(|_| {

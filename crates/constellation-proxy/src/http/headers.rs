@@ -5,19 +5,28 @@ use std::{cell::RefCell, net::SocketAddr};
 use hyper::{
     HeaderMap,
     header::{
-        CONNECTION, CONTENT_LENGTH, COOKIE, FORWARDED, HOST, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
-        PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE,
+        CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST, HeaderName, HeaderValue,
+        PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE,
     },
 };
 
-const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+/// What is between two neighbours by its name.
+static HOP_BY_HOP: [HeaderName; 8] = [
+    CONNECTION,
+    TE,
+    UPGRADE,
+    TRANSFER_ENCODING,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION,
+];
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 /// Those that we do not set; a stranger's would be believed by whoever does.
-const OTHERS_FORWARDED: [HeaderName; 3] = [
+static OTHERS_FORWARDED: [HeaderName; 3] = [
     HeaderName::from_static("x-forwarded-port"),
     HeaderName::from_static("x-forwarded-server"),
     HeaderName::from_static("x-forwarded-prefix"),
@@ -25,17 +34,47 @@ const OTHERS_FORWARDED: [HeaderName; 3] = [
 /// Where a request goes that came in by header.
 pub(super) const SERVICE: HeaderName = HeaderName::from_static("x-constellation-service");
 
+/// What a client tells this proxy alone. That its body is wanted, it was told when that was first asked for.
+static TO_US: [HeaderName; 2] = [SERVICE, EXPECT];
+
+/// Takes out what was for this proxy.
+pub(super) fn take_ours(headers: &mut HeaderMap) {
+    take_out(headers, &TO_US);
+}
+
+/// Takes out those of these fields that are there. Most are not, and comparing names is cheaper than to hash each of them.
+fn take_out(headers: &mut HeaderMap, names: &'static [HeaderName]) {
+    for name in present(headers, names).into_iter().flatten() {
+        headers.remove(name);
+    }
+}
+
+/// Those of these fields that are there: in one walk through all fields, and nothing where there is none.
+fn present(headers: &HeaderMap, names: &'static [HeaderName]) -> Option<Vec<&'static HeaderName>> {
+    let mut found = None;
+    for key in headers.keys() {
+        if let Some(name) = names.iter().find(|name| *name == key) {
+            found.get_or_insert_with(|| Vec::with_capacity(names.len())).push(name);
+        }
+    }
+    found
+}
+
 /// Takes out what is between two neighbours alone (RFC 9110, 7.6.1): the fields that are so by name, and those that
 /// `Connection` names. Returns the protocol that the sender wants to change to, where it said so properly.
 pub(super) fn take_hop_by_hop(headers: &mut HeaderMap) -> Option<HeaderValue> {
+    let found = present(headers, &HOP_BY_HOP)?;
     let mut upgrade = None;
-    if headers.contains_key(CONNECTION) {
+    if found.contains(&&CONNECTION) {
         let named: Vec<HeaderName> = headers
             .get_all(CONNECTION)
             .iter()
             .filter_map(|value| value.to_str().ok())
             .flat_map(|value| value.split(','))
-            .filter_map(|name| name.trim().parse().ok())
+            .map(str::trim)
+            // What most say, and names no field that stays.
+            .filter(|name| !name.eq_ignore_ascii_case("keep-alive"))
+            .filter_map(|name| name.parse().ok())
             .collect();
         if named.contains(&UPGRADE) {
             upgrade = headers.get(UPGRADE).cloned();
@@ -46,27 +85,17 @@ pub(super) fn take_hop_by_hop(headers: &mut HeaderMap) -> Option<HeaderValue> {
                 headers.remove(name);
             }
         }
-        headers.remove(CONNECTION);
     }
-    if headers.contains_key(TE) {
-        let trailers = headers.get_all(TE).iter().any(|value| {
+    let trailers = found.contains(&&TE)
+        && headers.get_all(TE).iter().any(|value| {
             let tokens = value.to_str().unwrap_or_default().split(',');
             tokens.into_iter().any(|token| token.trim().eq_ignore_ascii_case("trailers"))
         });
-        headers.remove(TE);
-        if trailers {
-            headers.insert(TE, HeaderValue::from_static("trailers"));
-        }
-    }
-    for name in [
-        &UPGRADE,
-        &TRANSFER_ENCODING,
-        &KEEP_ALIVE,
-        &PROXY_CONNECTION,
-        &PROXY_AUTHENTICATE,
-        &PROXY_AUTHORIZATION,
-    ] {
+    for name in found {
         headers.remove(name);
+    }
+    if trailers {
+        headers.insert(TE, HeaderValue::from_static("trailers"));
     }
     upgrade
 }
@@ -117,9 +146,7 @@ impl Origin {
             }
             return;
         }
-        for name in &OTHERS_FORWARDED {
-            headers.remove(name);
-        }
+        take_out(headers, &OTHERS_FORWARDED);
         headers.insert(FORWARDED_FOR, self.address.clone());
         headers.insert(REAL_IP, self.address.clone());
         headers.insert(FORWARDED_PROTO, scheme);

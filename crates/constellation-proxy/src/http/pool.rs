@@ -1,7 +1,7 @@
 //! The connections to backends that wait for the next request, and how long they do.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     net::SocketAddr,
     task::{Context, Waker},
     time::Duration,
@@ -10,7 +10,7 @@ use std::{
 use constellation_core::Moment;
 use hyper::client::conn::http2;
 
-use super::{body::RequestBody, upstream::H1};
+use super::{body::RequestBody, h1::H1};
 
 /// Idle connections to one backend that are kept though nobody has needed that many for a while.
 const IDLE_SPARED: usize = 8;
@@ -42,18 +42,19 @@ impl Idle {
 /// The connections of one thread that wait for the next request.
 #[derive(Default)]
 pub(super) struct Pool {
-    pub(super) h1: HashMap<SocketAddr, Idle>,
+    /// Looked up twice for each request, and of a few: there a hash would cost more than it finds.
+    pub(super) h1: BTreeMap<SocketAddr, Idle>,
     pub(super) h2: HashMap<SocketAddr, http2::SendRequest<RequestBody>>,
 }
 
 impl Pool {
     /// Closes what has been idle for long, and what leads to nobody that is still routed.
     pub(super) fn sweep(&mut self, routed: &HashSet<SocketAddr>, now: Moment, idle: Duration) {
-        let mut cx = Context::from_waker(Waker::noop());
+        let cx = Context::from_waker(Waker::noop());
         self.h1.retain(|address, known| {
-            known.connections.retain_mut(|it| {
-                routed.contains(address) && now.since(it.since) < idle && it.is_ready(&mut cx)
-            });
+            known
+                .connections
+                .retain_mut(|it| routed.contains(address) && now.since(it.since) < idle && it.is_ready(&cx));
             !known.connections.is_empty()
         });
         self.h2.retain(|address, sender| routed.contains(address) && !sender.is_closed());

@@ -1,15 +1,11 @@
 //! Connections to backends, and answers on their way.
-//!
-//! Over HTTP/1.1 a connection is no task of its own: whoever waits for its answer moves it along, and then whoever passes the
-//! answer on. So a request costs no hand-over between tasks, and an idle connection costs nothing.
 
 use std::{
     cell::RefCell,
-    future::poll_fn,
     net::SocketAddr,
     pin::Pin,
     rc::Rc,
-    task::{Context, Poll, Waker},
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -25,6 +21,7 @@ use tokio::net::TcpStream;
 
 use super::{
     body::RequestBody,
+    h1::H1,
     live::OnTheWay,
     pool::{Idle, Pool},
     repeat::Sent,
@@ -33,8 +30,6 @@ use super::{
 
 /// Streams of HTTP/2 that lie idle this long have their connection asked whether it still lives.
 const PING_EVERY: Duration = Duration::from_secs(20);
-/// What is accepted of a backend before its head is a fault, in bytes.
-const HEAD_BYTES_MAX: usize = 128 * 1024;
 
 /// Why there is no answer.
 pub(super) struct Unanswered {
@@ -48,7 +43,7 @@ pub(super) struct Unanswered {
 }
 
 impl Unanswered {
-    fn unsent(why: &dyn std::error::Error, timeout: bool, request: Request<RequestBody>) -> Self {
+    pub(super) fn unsent(why: &dyn std::error::Error, timeout: bool, request: Request<RequestBody>) -> Self {
         let (sent, request) = (Sent::Nothing, Some(Box::new(request)));
         Self { sent, timeout, why: constellation_core::error_chain(why), request }
     }
@@ -57,64 +52,13 @@ impl Unanswered {
         Self::unsent(error, error.kind() == std::io::ErrorKind::TimedOut, request)
     }
 
-    fn broken(error: &hyper::Error) -> Self {
+    pub(super) fn broken(error: &hyper::Error) -> Self {
         let why = constellation_core::error_chain(error);
         Self { sent: Sent::Perhaps, timeout: false, why, request: None }
     }
 }
 
-type Connection = Pin<Box<http1::Connection<TokioIo<TcpStream>, RequestBody>>>;
-
-/// A connection over HTTP/1.1.
-pub(super) struct H1 {
-    sender: http1::SendRequest<RequestBody>,
-    /// `None` once it has ended.
-    connection: Option<Connection>,
-    pub(super) since: Moment,
-}
-
-impl H1 {
-    pub(super) async fn open(stream: TcpStream, since: Moment) -> Result<Self, hyper::Error> {
-        let (sender, connection) =
-            http1::Builder::new().max_buf_size(HEAD_BYTES_MAX).handshake(TokioIo::new(stream)).await?;
-        Ok(Self { sender, connection: Some(Box::pin(connection)), since })
-    }
-
-    /// Moves it along.
-    fn drive(&mut self, cx: &mut Context<'_>) {
-        if let Some(connection) = &mut self.connection
-            && connection.as_mut().poll(cx).is_ready()
-        {
-            self.connection = None;
-        }
-    }
-
-    /// Whether it can take a request now.
-    pub(super) fn is_ready(&mut self, cx: &mut Context<'_>) -> bool {
-        self.drive(cx);
-        self.connection.is_some() && matches!(self.sender.poll_ready(cx), Poll::Ready(Ok(())))
-    }
-
-    async fn ask(&mut self, request: Request<RequestBody>) -> Result<Response<Incoming>, Unanswered> {
-        let mut answer = std::pin::pin!(self.sender.try_send_request(request));
-        let connection = &mut self.connection;
-        let answered = poll_fn(|cx| {
-            if let Some(open) = connection
-                && open.as_mut().poll(cx).is_ready()
-            {
-                *connection = None;
-            }
-            answer.as_mut().poll(cx)
-        });
-        answered.await.map_err(|mut error| match error.take_message() {
-            Some(request) => Unanswered::unsent(error.error(), false, request),
-            None => Unanswered::broken(error.error()),
-        })
-    }
-}
-
 /// Where one thread's connections come from and go back to.
-#[derive(Clone)]
 pub(super) struct Upstream {
     pub(super) pool: Rc<RefCell<Pool>>,
     pub(super) executor: LocalExecutor,
@@ -131,21 +75,25 @@ impl Upstream {
         mut request: Request<RequestBody>,
         now: impl Fn() -> Moment,
     ) -> Result<(Response<Incoming>, Lease), Unanswered> {
-        while let Some(mut connection) = self.checkout(address).await {
+        while let Some(mut connection) = self.checkout(address) {
             match connection.ask(request).await {
                 Ok(response) => return Ok((response, self.lease(address, connection))),
                 Err(Unanswered { request: Some(unsent), .. }) => request = *unsent,
                 Err(unanswered) => return Err(unanswered),
             }
         }
-        let stream = match connect(address, connect_timeout).await {
-            Ok(stream) => stream,
-            Err(error) => return Err(Unanswered::unconnected(&error, request)),
-        };
-        let mut connection = match H1::open(stream, now()).await {
-            Ok(connection) => connection,
-            Err(error) => return Err(Unanswered::unsent(&error, false, request)),
-        };
+        // Rare, so in memory of its own.
+        let (mut connection, request) = Box::pin(async move {
+            let stream = match connect(address, connect_timeout).await {
+                Ok(stream) => stream,
+                Err(error) => return Err(Unanswered::unconnected(&error, request)),
+            };
+            match H1::open(stream, now()).await {
+                Ok(connection) => Ok((connection, request)),
+                Err(error) => Err(Unanswered::unsent(&error, false, request)),
+            }
+        })
+        .await?;
         let response = connection.ask(request).await?;
         Ok((response, self.lease(address, connection)))
     }
@@ -213,23 +161,14 @@ impl Upstream {
         sender.send_request(request).await.map_err(|error| Unanswered::broken(&error))
     }
 
-    /// An idle connection that is open as far as can be seen.
-    async fn checkout(&self, address: SocketAddr) -> Option<H1> {
-        poll_fn(|cx| {
-            loop {
-                let next = self.pool.borrow_mut().h1.get_mut(&address).and_then(Idle::take);
-                let Some(mut connection) = next else { return Poll::Ready(None) };
-                // Otherwise its backend has closed it.
-                if connection.is_ready(cx) {
-                    return Poll::Ready(Some(connection));
-                }
-            }
-        })
-        .await
+    /// An idle connection. Whether its backend has closed it meanwhile is seen before anything is sent over it.
+    fn checkout(&self, address: SocketAddr) -> Option<H1> {
+        self.pool.borrow_mut().h1.get_mut(&address).and_then(Idle::take)
     }
 
     fn lease(&self, address: SocketAddr, connection: H1) -> Lease {
-        Lease { connection: Some(connection), address, upstream: self.clone() }
+        let (pool, idle_max) = (Rc::clone(&self.pool), self.idle_max);
+        Lease { connection: Some(connection), address, pool, idle_max }
     }
 }
 
@@ -245,26 +184,21 @@ async fn connect(address: SocketAddr, timeout: Duration) -> std::io::Result<TcpS
 pub(super) struct Lease {
     connection: Option<H1>,
     address: SocketAddr,
-    upstream: Upstream,
+    pool: Rc<RefCell<Pool>>,
+    idle_max: usize,
 }
 
 impl Lease {
-    fn drive(&mut self, cx: &mut Context<'_>) {
-        if let Some(connection) = &mut self.connection {
-            connection.drive(cx);
-        }
-    }
-
     /// The answer is over: keeps the connection for the next request, if it will take one.
     fn give_back(&mut self, now: Moment) {
         let Some(mut connection) = self.connection.take() else { return };
-        if !connection.is_ready(&mut Context::from_waker(Waker::noop())) {
+        if !connection.takes_another() {
             return;
         }
         connection.since = now;
-        let mut pool = self.upstream.pool.borrow_mut();
+        let mut pool = self.pool.borrow_mut();
         let idle = pool.h1.entry(self.address).or_default();
-        if idle.connections.len() < self.upstream.idle_max {
+        if idle.connections.len() < self.idle_max {
             idle.connections.push(connection);
         }
     }
@@ -288,22 +222,14 @@ impl Answer {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        // Taking a frame makes room for the next, which the connection can then bring at once.
-        for _ in 0..2 {
-            if let Some(lease) = &mut self.lease {
-                lease.drive(cx);
-            }
-            match Pin::new(&mut self.incoming).poll_frame(cx) {
-                Poll::Pending if self.lease.is_some() => {}
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(None) => {
-                    self.end();
-                    return Poll::Ready(None);
-                }
-                frame => return frame,
-            }
+        let frame = match &mut self.lease {
+            Some(Lease { connection: Some(connection), .. }) => connection.poll_frame(cx, &mut self.incoming),
+            _ => Pin::new(&mut self.incoming).poll_frame(cx),
+        };
+        if matches!(frame, Poll::Ready(None)) {
+            self.end();
         }
-        Poll::Pending
+        frame
     }
 
     pub(super) fn is_end_stream(&self) -> bool {
