@@ -26,6 +26,7 @@ use crate::{
     dns, ingress,
     local_status::LocalStatus,
     publisher::Publisher,
+    roles::{Learnt, RoleKeeper, Roles},
     tls::TlsHandle,
 };
 
@@ -167,6 +168,16 @@ impl Agent {
             Some(ingress::start(&config, &tls, &traefik, gossip.view(), serve, Arc::clone(&clock))?)
         };
 
+        let (told, roles) = watch::channel(Roles::default());
+        let keeper = RoleKeeper {
+            mesh: config.facts.mesh,
+            reports: monitor.reports(),
+            clock: Arc::clone(&clock),
+            roles: told,
+            learnt: Learnt::default(),
+        };
+        work.spawn("roles", Early::Fatal, keeper.run(work.shutdown()));
+
         let (problems, seen_problems) = watch::channel(Vec::new());
         let publisher = Publisher {
             facts: facts.subscribe(),
@@ -174,6 +185,7 @@ impl Agent {
             gateway: gateway.clone(),
             gossip: gossip.clone(),
             reports: monitor.reports(),
+            roles,
             problems,
             read: std::collections::BTreeMap::new(),
         };

@@ -17,6 +17,7 @@ mod logging;
 mod notary;
 pub mod publish;
 mod publisher;
+mod roles;
 mod tls;
 
 pub use self::{cli::Cli, config::Config, daemon::Agent};

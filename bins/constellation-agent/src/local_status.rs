@@ -186,6 +186,7 @@ impl Agent for LocalStatus {
                 health: placed.instance.health,
                 endpoints: placed.instance.endpoints.iter().map(ToString::to_string).collect(),
                 routed: placed.instance.routes.is_some(),
+                role: placed.instance.role,
             })
             .collect();
         rows.sort_by(|a, b| (&a.service, &a.node, &a.instance).cmp(&(&b.service, &b.node, &b.instance)));

@@ -9,7 +9,7 @@ use std::{
 };
 
 use constellation_core::{
-    Endpoint, Health, Instance, InstanceId, NodeFacts, Protocol, RouteSet, fact::Publication,
+    Endpoint, Health, Instance, InstanceId, NodeFacts, Protocol, Role, RouteSet, fact::Publication,
 };
 use constellation_docker::Container;
 use constellation_monitor::{Observed, Report, identity};
@@ -99,6 +99,7 @@ pub fn publication(
     report: &Report,
     wanted: &BTreeMap<InstanceId, Wanted>,
     listening: &BTreeMap<(InstanceId, Protocol, u16), SocketAddr>,
+    roles: &BTreeMap<InstanceId, Role>,
 ) -> Publication {
     let mut routes = BTreeMap::new();
     let mut instances = Vec::new();
@@ -127,6 +128,7 @@ pub fn publication(
                 .labels
                 .get(identity::DEFINITION_LABEL)
                 .map(|hash| hash.chars().take(64).collect()),
+            role: roles.get(&observed.instance).copied(),
         });
     }
     Publication { node, instances, routes }

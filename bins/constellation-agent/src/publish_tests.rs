@@ -106,7 +106,7 @@ fn seen(container: Container, health: Health) -> (Report, BTreeMap<InstanceId, W
 fn a_stopped_container_is_told_with_its_routes_and_without_endpoints() {
     let (report, wanted) = seen(published(MESH), Health::Stopped);
     assert!(forwards(&report, &wanted, mesh()).is_empty());
-    let told = publication(NodeFacts::at(mesh()), &report, &wanted, &BTreeMap::new());
+    let told = publication(NodeFacts::at(mesh()), &report, &wanted, &BTreeMap::new(), &BTreeMap::new());
     assert_eq!(told.instances[0].endpoints, []);
     assert!(told.instances[0].routes.is_some(), "its routes answer 503, not 404");
 }
@@ -114,8 +114,10 @@ fn a_stopped_container_is_told_with_its_routes_and_without_endpoints() {
 #[test]
 fn an_endpoint_is_told_only_once_the_gateway_listens_for_it() {
     let (report, wanted) = seen(on_networks(&[("backend", "10.0.7.2")]), Health::Healthy);
-    let told =
-        |listening| publication(NodeFacts::at(mesh()), &report, &wanted, &listening).instances[0].clone();
+    let told = |listening| {
+        publication(NodeFacts::at(mesh()), &report, &wanted, &listening, &BTreeMap::new()).instances[0]
+            .clone()
+    };
     assert_eq!(forwards(&report, &wanted, mesh()).len(), 1);
     assert_eq!(told(BTreeMap::new()).endpoints, []);
     let listening =
@@ -138,8 +140,7 @@ fn ports_of_tcp_and_udp_routes_are_forwarded_and_told_each_by_its_protocol() {
     let (report, mut wanted) = seen(on_networks(&[("backend", "10.0.7.2")]), Health::Healthy);
     let mut routes = RouteSet::default();
     routes.udp.services.insert("dns".parse().unwrap(), 53);
-    let service =
-        constellation_core::route::TcpService { port: 53, proxy_protocol: None, servers_transport: None };
+    let service = constellation_core::route::TcpService::to_port(53);
     routes.tcp.services.insert("dns".parse().unwrap(), service);
     wanted.values_mut().for_each(|wanted| wanted.routes = Some(routes.clone()));
     let forwards: Vec<_> = forwards(&report, &wanted, mesh()).into_iter().collect();
@@ -151,7 +152,9 @@ fn ports_of_tcp_and_udp_routes_are_forwarded_and_told_each_by_its_protocol() {
             ((it.instance, it.protocol, it.port), SocketAddr::new(mesh(), port))
         })
         .collect();
-    let told = publication(NodeFacts::at(mesh()), &report, &wanted, &listening).instances[0].clone();
+    let told = publication(NodeFacts::at(mesh()), &report, &wanted, &listening, &BTreeMap::new()).instances
+        [0]
+    .clone();
     assert_eq!(told.tcp(53), Some(address("100.64.0.1:1")));
     assert_eq!(told.udp(53), Some(address("100.64.0.1:2")));
 }

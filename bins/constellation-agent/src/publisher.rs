@@ -18,11 +18,17 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::publish::{self, Wanted};
+use crate::{
+    publish::{self, Wanted},
+    roles::Roles,
+};
 
 /// How long the first publication waits for the first look at the containers. Without it a restarted agent would first
 /// tell the others that nothing runs here, and take its own services out of their routes for that moment.
 const FIRST_LOOK: Duration = Duration::from_secs(3);
+
+/// How long it waits after that for the first look at their roles: somewhat more than one of them may take to answer.
+const FIRST_ROLES: Duration = Duration::from_secs(2);
 
 pub(crate) struct Publisher {
     pub(crate) facts: watch::Receiver<NodeFacts>,
@@ -30,6 +36,7 @@ pub(crate) struct Publisher {
     pub(crate) gateway: GatewayHandle,
     pub(crate) gossip: GossipHandle,
     pub(crate) reports: watch::Receiver<Arc<Report>>,
+    pub(crate) roles: watch::Receiver<Roles>,
     pub(crate) problems: watch::Sender<Vec<Problem>>,
     /// Labels of a container never change, so each is read once. Keyed with the ports, which can.
     pub(crate) read: BTreeMap<InstanceId, (Vec<u16>, Wanted)>,
@@ -44,6 +51,14 @@ impl Publisher {
                 "the containers could not be looked at yet: the other nodes hear of this node without them"
             );
         }
+        // The same for roles: a primary that is not told to be one for a moment is a route without servers for that moment.
+        let mut roles = self.roles.clone();
+        let looked = roles.wait_for(|roles| roles.looked);
+        if tokio::time::timeout(FIRST_ROLES, looked).await.is_err() {
+            warn!(
+                "the containers could not be asked for their roles yet: the other nodes hear of them without"
+            );
+        }
         loop {
             let report = Arc::clone(&reports.borrow_and_update());
             self.publish(&report).await;
@@ -56,12 +71,16 @@ impl Publisher {
                     // The monitor ended; its supervisor knows what that means.
                     return shutdown.cancelled().await;
                 },
+                changed = self.roles.changed() => if changed.is_err() {
+                    return shutdown.cancelled().await;
+                },
             }
         }
     }
 
     async fn publish(&mut self, report: &Report) {
         let facts = self.facts.borrow_and_update().clone();
+        let roles = self.roles.borrow_and_update().clone();
         self.read.retain(|instance, _| report.containers.contains_key(instance));
         let mut wanted = BTreeMap::new();
         let mut problems = Vec::new();
@@ -88,13 +107,16 @@ impl Publisher {
                 return;
             }
         };
+        for (name, message) in &roles.problems {
+            problems.push(problem("roles", name, message));
+        }
         for (name, message) in &report.problems {
             problems.push(problem("containers", name, message));
         }
         if let RuntimeState::Silent { why } = &report.runtime {
             problems.push(problem("containers", "runtime", why));
         }
-        self.gossip.publish(publish::publication(facts, report, &wanted, &listening));
+        self.gossip.publish(publish::publication(facts, report, &wanted, &listening, &roles.known));
         self.say(problems);
     }
 

@@ -4,7 +4,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use constellation_core::{
-    ClusterId, Generation, Health, InstanceId, NodeName, Priority, ServiceId, WallTime,
+    ClusterId, Generation, Health, InstanceId, NodeName, Priority, Role, ServiceId, WallTime,
 };
 use constellation_proxy::{GatewayStatus, http::ProxyStatus};
 use serde::{Deserialize, Serialize};
@@ -203,6 +203,9 @@ pub struct ServiceRow {
     pub endpoints: Vec<String>,
     /// Whether it takes part in routing.
     pub routed: bool,
+    /// Which part it has among the instances of its service, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<Role>,
 }
 
 /// What the API answers where it cannot do as asked.

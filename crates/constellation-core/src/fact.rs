@@ -238,6 +238,7 @@ mod tests {
             networks: vec!["backend".parse().unwrap()],
             routes,
             definition: None,
+            role: None,
         }
     }
 

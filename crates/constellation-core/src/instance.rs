@@ -6,6 +6,7 @@ use crate::{
     endpoint::Endpoint,
     health::Health,
     id::{InstanceId, NetworkName, RouteSetId, ServiceId},
+    role::Role,
     time::WallTime,
 };
 
@@ -37,6 +38,10 @@ pub struct Instance {
     /// A hash of the definition that it was made from, where there was one.
     #[serde(rename = "d", default, skip_serializing_if = "Option::is_none")]
     pub definition: Option<String>,
+    /// Which part it has among the instances of its service, where somebody knows. Agents from before there were roles do
+    /// not see it.
+    #[serde(rename = "o", default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<Role>,
 }
 
 impl Instance {

@@ -16,6 +16,7 @@ pub mod id;
 pub mod instance;
 pub mod lease;
 pub mod node;
+pub mod role;
 pub mod route;
 mod route_l4;
 pub mod time;
@@ -30,6 +31,7 @@ pub use self::{
     instance::Instance,
     lease::{FencingToken, LeaseHolder, LeaseKind, LeaseStatus},
     node::{FoundingFacts, Generation, NodeFacts, Priority, RaftFacts},
+    role::Role,
     route::RouteSet,
     time::{Clock, ManualClock, Moment, WallTime},
     view::{ClusterView, Incarnation, NodeView},

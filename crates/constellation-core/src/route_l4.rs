@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{id::RouteName, route::RouterTls};
+use crate::{id::RouteName, role::Role, route::RouterTls};
 
 /// TCP routers and what they lead to.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,6 +74,16 @@ pub struct TcpService {
     /// How to connect to the servers, as `name@provider`.
     #[serde(rename = "r", default, skip_serializing_if = "Option::is_none")]
     pub servers_transport: Option<String>,
+    /// Only instances that have this role are servers; absent means all. Agents from before there were roles send to all.
+    #[serde(rename = "o", default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<Role>,
+}
+
+impl TcpService {
+    /// A plain load balancer to a port.
+    pub const fn to_port(port: u16) -> Self {
+        Self { port, proxy_protocol: None, servers_transport: None, role: None }
+    }
 }
 
 /// UDP routers and what they lead to.

@@ -201,6 +201,7 @@ mod tests {
                 networks: vec![],
                 routes: None,
                 definition: None,
+                role: None,
             })
             .map(|instance| (instance.id.clone(), instance))
             .collect();

@@ -91,6 +91,7 @@ fn publication(id: &str) -> Publication {
         networks: vec![],
         routes: None,
         definition: None,
+        role: None,
     };
     Publication {
         node: NodeFacts::at("127.0.0.1".parse().unwrap()),

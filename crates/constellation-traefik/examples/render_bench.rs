@@ -144,6 +144,7 @@ fn view(services: u16, nodes: u16) -> Arc<ClusterView> {
                 networks: vec![],
                 routes: Some(set.id()),
                 definition: None,
+                role: None,
             };
             routes.insert(set.id(), Arc::clone(set));
             instances.insert(instance.id.clone(), instance);

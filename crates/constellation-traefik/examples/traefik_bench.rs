@@ -208,6 +208,7 @@ impl Shape {
                     networks: vec![],
                     routes: Some(set.id()),
                     definition: None,
+                    role: None,
                 };
                 routes.insert(set.id(), Arc::new(set));
                 instances.insert(instance.id.clone(), instance);

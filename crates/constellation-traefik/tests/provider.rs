@@ -42,6 +42,7 @@ fn view(version: u64, nodes: &[(u8, bool, &[&str])]) -> Arc<ClusterView> {
                 networks: vec![],
                 routes: Some(set.id()),
                 definition: None,
+                role: None,
             };
             routes.insert(set.id(), Arc::new(set));
             instances.insert(instance.id.clone(), instance);

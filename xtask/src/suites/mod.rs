@@ -20,7 +20,7 @@ use crate::{
     child,
     clock::{self, seconds},
     table::Table,
-    tools::{chromium, docker::Docker, nameservers, traefik},
+    tools::{chromium, docker::Docker, nameservers, redis, traefik},
     workspace::{Workspace, cargo},
 };
 
@@ -90,6 +90,7 @@ struct Kit {
     docker: Option<Result<Docker, String>>,
     traefik: Option<Result<String, String>>,
     nameservers: Option<Result<(), String>>,
+    redis: Option<Result<(), String>>,
     chromium: Option<Result<String, String>>,
 }
 
@@ -111,6 +112,10 @@ impl Kit {
                 Need::NameServers => {
                     let prepare = || nameservers::prepare().map_err(|error| format!("{error:#}"));
                     self.nameservers.get_or_insert_with(prepare).clone()?;
+                }
+                Need::Redis => {
+                    let prepare = || redis::prepare().map_err(|error| format!("{error:#}"));
+                    self.redis.get_or_insert_with(prepare).clone()?;
                 }
                 Need::Chromium => {
                     let prepare = || {

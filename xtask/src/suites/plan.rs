@@ -29,6 +29,8 @@ pub(crate) enum Suite {
     AgentDocker,
     /// Whole agents under a real Traefik.
     AgentTraefik,
+    /// Whole agents with a real Redis behind a real Traefik.
+    AgentRoles,
     /// Whole agents under a real Chromium.
     AgentPage,
 }
@@ -45,6 +47,7 @@ pub(crate) const ALL: &[Suite] = &[
     Suite::Agent,
     Suite::AgentDocker,
     Suite::AgentTraefik,
+    Suite::AgentRoles,
     Suite::AgentPage,
     Suite::Endurance,
 ];
@@ -66,6 +69,7 @@ pub(crate) enum Need {
     Traefik,
     NameServers,
     Chromium,
+    Redis,
 }
 
 impl Suite {
@@ -83,6 +87,7 @@ impl Suite {
             Self::Agent => "e2e: agents as processes",
             Self::AgentDocker => "e2e: agents on Docker",
             Self::AgentTraefik => "e2e: agents under Traefik",
+            Self::AgentRoles => "e2e: agents with Redis under Traefik",
             Self::AgentPage => "e2e: agents under Chromium",
         }
     }
@@ -93,6 +98,7 @@ impl Suite {
             Self::Docker | Self::AgentDocker => &[Need::Docker],
             Self::Traefik | Self::AgentTraefik => &[Need::Traefik],
             Self::NameServer => &[Need::NameServers],
+            Self::AgentRoles => &[Need::Traefik, Need::Redis],
             Self::AgentPage => &[Need::Chromium],
             _ => &[],
         }
@@ -141,6 +147,7 @@ pub(crate) fn suite_of(executable: &Executable) -> Suite {
         match executable.target.as_str() {
             name if name.contains("docker") => Suite::AgentDocker,
             name if name.contains("traefik") => Suite::AgentTraefik,
+            name if name.contains("roles") => Suite::AgentRoles,
             name if name.contains("page") => Suite::AgentPage,
             _ => Suite::Agent,
         }
@@ -183,6 +190,7 @@ mod tests {
             ("test", "e2e_cluster", &["e2e"], Suite::Agent),
             ("test", "e2e_docker", &["e2e"], Suite::AgentDocker),
             ("test", "e2e_traefik", &["e2e"], Suite::AgentTraefik),
+            ("test", "e2e_roles", &["e2e"], Suite::AgentRoles),
             ("test", "e2e_page", &["e2e"], Suite::AgentPage),
         ] {
             assert_eq!(suite_of(&executable(kind, target, features)), suite, "{target}");

@@ -6,6 +6,7 @@ pub(crate) mod chromium;
 pub(crate) mod docker;
 mod dockerd;
 pub(crate) mod nameservers;
+pub(crate) mod redis;
 pub(crate) mod traefik;
 
 use std::path::{Path, PathBuf};

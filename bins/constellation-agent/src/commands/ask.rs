@@ -141,7 +141,7 @@ pub(super) async fn services(args: AskArgs) -> anyhow::Result<ExitCode> {
             row.service.to_string(),
             row.node.to_string(),
             row.instance.to_string(),
-            row.health.to_string(),
+            row.role.map_or_else(|| row.health.to_string(), |role| format!("{}, {role}", row.health)),
             if row.routed { "yes" } else { "no" }.to_owned(),
             row.endpoints.join(", "),
         ]);

@@ -200,6 +200,7 @@ mod tests {
                 networks: vec![],
                 routes: Some(set.id()),
                 definition: None,
+                role: None,
             };
             let facts = NodeFacts { cordoned: number == 3, ..NodeFacts::at([10, 0, 0, number].into()) };
             let node = NodeView {

@@ -193,6 +193,7 @@ pub fn instance(id: &str) -> Instance {
         networks: vec![],
         routes: None,
         definition: None,
+        role: None,
     }
 }
 

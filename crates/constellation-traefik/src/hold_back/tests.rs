@@ -33,7 +33,7 @@ fn to_reach(service: &str) -> RouteSet {
             middlewares: vec![service.to_owned()],
             ..TcpRouter::default()
         };
-        let balancer = TcpService { port: 80, proxy_protocol: None, servers_transport: None };
+        let balancer = TcpService::to_port(80);
         set.tcp.routers.insert(name(), router);
         set.tcp.services.insert(name(), balancer);
         set.tcp.middlewares.insert(name(), serde_json::json!({ "inFlightConn": { "amount": 9 } }));
@@ -69,6 +69,7 @@ fn view(nodes: &[(u8, bool, &[&str])]) -> ClusterView {
                 networks: vec![],
                 routes: Some(id),
                 definition: None,
+                role: None,
             }
         });
         let instances = instances.map(|instance| (instance.id.clone(), instance)).collect();

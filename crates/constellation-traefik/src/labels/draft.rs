@@ -65,6 +65,8 @@ pub(super) struct Drafts {
     pub(super) udp: L4Drafts,
     /// Our own labels, by their name after `constellation.`.
     pub(super) own: BTreeMap<String, Field>,
+    /// Which role a TCP service leads to, by its name in lower case; that of all others under none.
+    pub(super) roles: BTreeMap<Option<String>, Field>,
     /// Whether a router was dropped before its fields were looked at.
     pub(super) router_dropped: bool,
 }
@@ -145,6 +147,10 @@ impl Drafts {
         match parts.as_slice() {
             ["constellation", name @ ("response-timeout" | "failover" | "generated-routes" | "proxy")] => {
                 self.own.insert((*name).to_owned(), field);
+            }
+            ["constellation", "route-role"] => drop(self.roles.insert(None, field)),
+            ["constellation", "route-role", service] => {
+                self.roles.insert(Some((*service).to_owned()), field);
             }
             // The rest of our labels belongs to others (healing, naming), as does what only Traefik's own Docker
             // provider needs: we reach a container through its node, not through a network that both share.

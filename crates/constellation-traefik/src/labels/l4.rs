@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use constellation_core::{
-    RouteName,
+    Role, RouteName,
+    role::NoRole,
     route::{TcpRouter, TcpRoutes, TcpService, TcpTls, UdpRouter, UdpRoutes},
 };
 
@@ -20,9 +21,21 @@ const TCP_MATCHERS: [&str; 4] = ["hostsni(", "hostsniregexp(", "clientip(", "alp
 
 pub(super) fn tcp(drafts: &Drafts, problems: &mut Problems) -> TcpRoutes {
     let L4Drafts { routers, services, middlewares } = &drafts.tcp;
+    for (service, field) in &drafts.roles {
+        if service.as_ref().map_or(services.is_empty(), |service| !services.contains_key(service)) {
+            problems.invalid(&field.label, "there is no such TCP service; only TCP has routes by role");
+        }
+    }
     let services: BTreeMap<RouteName, TcpService> = services
-        .values()
-        .filter_map(|(name, draft)| Some((name.clone(), tcp_service(name, draft, problems)?)))
+        .iter()
+        .filter_map(|(key, (name, draft))| {
+            let service = tcp_service(name, draft, problems)?;
+            let role = role(key, drafts).map_err(|(field, reason)| {
+                // Sent to all of them, writes would end anywhere.
+                problems.invalid(&field.label, format!("{reason}; the service `{name}` is left out"));
+            });
+            Some((name.clone(), TcpService { role: role.ok()?, ..service }))
+        })
         .collect();
     let routers = routers
         .values()
@@ -65,8 +78,15 @@ pub(super) fn udp(drafts: &Drafts, problems: &mut Problems) -> UdpRoutes {
     UdpRoutes { routers, services }
 }
 
+/// The role that a service leads to: its own, or that of all of the container.
+fn role<'d>(service: &str, drafts: &'d Drafts) -> Result<Option<Role>, (&'d Field, NoRole)> {
+    let field = drafts.roles.get(&Some(service.to_owned())).or_else(|| drafts.roles.get(&None));
+    let read = |field: &'d Field| field.value.trim().parse().map_err(|reason| (field, reason));
+    field.map(read).transpose()
+}
+
 fn tcp_service(name: &RouteName, draft: &Draft, problems: &mut Problems) -> Option<TcpService> {
-    let mut service = TcpService { port: 0, proxy_protocol: None, servers_transport: None };
+    let mut service = TcpService::to_port(0);
     let mut port = None;
     let read = |path: &str, field: &Field| {
         let text = field.value.as_str();

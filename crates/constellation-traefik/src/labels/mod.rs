@@ -61,9 +61,10 @@ pub struct ParsedLabels {
 
 /// Reads the labels of a container of `service` that exposes these TCP `ports`.
 ///
-/// Beside Traefik's own labels there are four of ours: `constellation.response-timeout` (how long a server may take to
-/// begin its answer), `constellation.failover` (`safe` or `off`), `constellation.generated-routes` (`false` for none) and
-/// `constellation.proxy` (`true` sends requests through each node's own failover proxy).
+/// Beside Traefik's own labels there are five of ours: `constellation.response-timeout` (how long a server may take to
+/// begin its answer), `constellation.failover` (`safe` or `off`), `constellation.generated-routes` (`false` for none),
+/// `constellation.proxy` (`true` sends requests through each node's own failover proxy) and `constellation.route-role` (TCP
+/// services lead only to the `primary`, or to each `replica`).
 pub fn parse_labels(
     service: &ServiceId,
     labels: &BTreeMap<String, String>,

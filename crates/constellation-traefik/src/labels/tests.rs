@@ -1,6 +1,9 @@
 use std::time::Duration;
 
-use constellation_core::route::{Failover, RouterTls, Scheme};
+use constellation_core::{
+    Role,
+    route::{Failover, RouterTls, Scheme},
+};
 use proptest::prelude::*;
 
 use super::*;
@@ -308,6 +311,35 @@ fn a_middleware_with_a_mistake_is_left_out_whole_and_said() {
     let said = texts(&parsed);
     assert!(said.contains("no field `usrfile`; the middleware `a` is left out"), "{said}");
     assert!(said.contains("several kinds: basicAuth, stripPrefix"), "{said}");
+}
+
+#[test]
+fn a_tcp_service_leads_to_the_role_of_its_own_label_or_of_the_containers() {
+    let set = set(
+        &[
+            "constellation.route-role=primary",
+            "constellation.Route-Role.Reads=Replica",
+            "traefik.tcp.services.writes.loadbalancer.server.port=6379",
+            "traefik.tcp.services.reads.loadbalancer.server.port=6379",
+        ],
+        &[],
+    );
+    let role = |name: &str| set.tcp.services[&name.parse::<RouteName>().unwrap()].role;
+    assert_eq!((role("writes"), role("reads")), (Some(Role::Primary), Some(Role::Replica)));
+}
+
+#[test]
+fn a_role_that_is_none_leaves_the_service_out_instead_of_opening_it_to_all() {
+    let port = "traefik.tcp.services.db.loadbalancer.server.port=6379";
+    for (label, what) in
+        [("constellation.route-role=leader", "is no role"), ("constellation.route-role.db=", "is no role")]
+    {
+        let parsed = read(&[label, port], &[]);
+        assert!(parsed.routes.as_ref().is_none_or(|set| set.tcp.is_empty()), "{label}");
+        assert!(texts(&parsed).contains(what), "{}", texts(&parsed));
+    }
+    let parsed = read(&["constellation.route-role.other=primary", port], &[]);
+    assert!(texts(&parsed).contains("no such TCP service"), "{}", texts(&parsed));
 }
 
 #[test]

@@ -5,11 +5,12 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
+    fmt,
     net::SocketAddr,
 };
 
 use constellation_core::{
-    Protocol, RouteName,
+    Protocol, Role, RouteName,
     route::{TcpRouter as Written, TcpService, TcpTls as WrittenTls},
 };
 
@@ -180,9 +181,11 @@ impl<'a> L4<'a, '_> {
             let address = match server(candidate) {
                 Ok(address) => address,
                 Err(out) => {
-                    let (instance, node) = (&candidate.instance.id, &candidate.node.name);
-                    let text = format!("instance {instance} on {node} is healthy, but {}", out.why());
-                    self.problem(service, out.kind(), name.as_str(), &text);
+                    if let Some(kind) = out.problem() {
+                        let (instance, node) = (&candidate.instance.id, &candidate.node.name);
+                        let text = format!("instance {instance} on {node} is healthy, but {out}");
+                        self.problem(service, kind, name.as_str(), &text);
+                    }
                     continue;
                 }
             };
@@ -235,26 +238,61 @@ pub(crate) enum Out {
     Unreachable(u16),
     /// It understands another greeting than the load balancer's, which has one for all of its servers.
     Greeting,
+    /// Nobody knows its role, and only this one gets something.
+    RoleUnknown(Role),
+    /// It has another role than this one.
+    OtherRole(Role),
+    /// It is not the only one that says that it is the primary.
+    SecondPrimary,
 }
 
 impl Out {
-    const fn kind(self) -> RouteProblemKind {
+    /// What sort of problem it is; `None` where it is meant to be so.
+    const fn problem(self) -> Option<RouteProblemKind> {
         match self {
-            Self::Unreachable(_) => RouteProblemKind::Unreachable,
-            Self::Greeting => RouteProblemKind::Invalid,
+            Self::Unreachable(_) => Some(RouteProblemKind::Unreachable),
+            Self::Greeting | Self::RoleUnknown(_) => Some(RouteProblemKind::Invalid),
+            Self::SecondPrimary => Some(RouteProblemKind::Contested),
+            Self::OtherRole(_) => None,
         }
     }
+}
 
-    fn why(self) -> String {
+impl fmt::Display for Out {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unreachable(port) => format!("its port {port} is not one that other nodes reach"),
-            Self::Greeting => {
-                "its own labels ask for another version of the PROXY protocol than those of the newest \
-                               instance, and Traefik greets all servers alike"
-                    .to_owned()
-            }
+            Self::Unreachable(port) => write!(f, "its port {port} is not one that other nodes reach"),
+            Self::Greeting => f.write_str(
+                "its own labels ask for another version of the PROXY protocol than those of the newest instance, and \
+                 Traefik greets all servers alike",
+            ),
+            Self::RoleUnknown(role) => write!(
+                f,
+                "only the {role} gets connections, and its role is not known: no label says who asks it \
+                 (constellation.role-probe), or it does not say"
+            ),
+            Self::OtherRole(role) => write!(f, "it is not the {role}, which alone gets connections"),
+            Self::SecondPrimary => f.write_str(
+                "it is not the only one that says that it is the primary: until one of them is left none gets connections",
+            ),
         }
     }
+}
+
+/// Whether an instance has the role that a service leads to. Of two primaries one is mistaken, and what is written to that one
+/// is lost: so neither gets anything.
+fn role(service: &Gathered<'_>, candidate: &Candidate<'_>, spec: &TcpService) -> Result<(), Out> {
+    let Some(wanted) = spec.role else { return Ok(()) };
+    match candidate.instance.role {
+        None => return Err(Out::RoleUnknown(wanted)),
+        told if !wanted.is_of(told) => return Err(Out::OtherRole(wanted)),
+        Some(_) => {}
+    }
+    let holds = |other: &&Candidate<'_>| other.routable && wanted.is_of(other.instance.role);
+    if wanted == Role::Primary && service.candidates.iter().filter(holds).count() > 1 {
+        return Err(Out::SecondPrimary);
+    }
+    Ok(())
 }
 
 /// Where an instance is reached for a TCP service. Its greeting is part of what it speaks: one that differs would take the
@@ -269,6 +307,7 @@ pub(crate) fn tcp_server<'a>(
     if own.proxy_protocol != spec.proxy_protocol {
         return Err(Out::Greeting);
     }
+    role(service, candidate, spec)?;
     address.ok_or(Out::Unreachable(own.port))
 }
 

@@ -55,6 +55,7 @@ pub(crate) fn view(version: u64, instances: &[Placed<'_>]) -> Arc<ClusterView> {
             networks: vec![],
             routes: Some(placed.routes.id()),
             definition: None,
+            role: None,
         };
         node.routes.insert(placed.routes.id(), Arc::new(placed.routes.clone()));
         node.instances.insert(instance.id.clone(), instance);

@@ -1,6 +1,9 @@
 //! TCP and UDP.
 
-use constellation_core::route::{TcpRouter, TcpService, UdpRouter};
+use constellation_core::{
+    Role,
+    route::{TcpRouter, TcpService, UdpRouter},
+};
 use serde_json::json;
 
 use super::*;
@@ -9,7 +12,7 @@ use crate::{document::L4Service, render::RouteProblemKind};
 /// A set that routes one TCP port by an entry point.
 fn tcp(name: &str, entry_point: &str) -> RouteSet {
     let mut set = RouteSet::default();
-    let service = TcpService { port: 80, proxy_protocol: Some(2), servers_transport: None };
+    let service = TcpService { proxy_protocol: Some(2), ..TcpService::to_port(80) };
     set.tcp.services.insert(name.parse().unwrap(), service);
     let router = TcpRouter {
         rule: "HostSNI(`*`)".to_owned(),
@@ -145,4 +148,57 @@ fn of_two_routers_of_one_service_that_want_the_same_connections_one_is_left_out_
         rendered(vec![node(1).with("a", "db", Health::Healthy, 1, &set)], &RenderConfig::default());
     assert_eq!(names(&rendered.document.tcp.routers), ["db"]);
     assert!(texts(&rendered)[0].contains("`db` of the same service"), "{:?}", rendered.problems);
+}
+
+/// A node with one instance of a service whose route follows the primary, and what the instance says of itself.
+fn redis(number: u8, role: Option<Role>) -> Node {
+    let mut set = tcp("redis", "redis");
+    set.tcp.services.values_mut().for_each(|service| service.role = Some(Role::Primary));
+    let reads = TcpService { role: Some(Role::Replica), ..TcpService::to_port(80) };
+    set.tcp.services.insert("reads".parse().unwrap(), reads);
+    let mut node = node(number).with("a", "redis", Health::Healthy, 1, &set);
+    node.0.instances.values_mut().for_each(|instance| instance.role = role);
+    node
+}
+
+fn by_role(nodes: Vec<Node>) -> (Vec<String>, Vec<String>, Rendered) {
+    let rendered = rendered(nodes, &RenderConfig::default());
+    let of = |name: &str| {
+        let servers = addresses(&rendered.document.tcp.services[name]);
+        servers.into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    (of("redis"), of("reads"), rendered)
+}
+
+#[test]
+fn a_route_by_role_leads_to_those_that_have_it_and_the_others_are_no_problem() {
+    let (writes, reads, rendered) = by_role(vec![
+        redis(1, Some(Role::Replica)),
+        redis(2, Some(Role::Primary)),
+        redis(3, Some(Role::Replica)),
+        redis(4, Some(Role::Other)),
+    ]);
+    assert_eq!(writes, ["10.0.0.2:40000"]);
+    assert_eq!(reads, ["10.0.0.1:40000", "10.0.0.3:40000"]);
+    assert_eq!(rendered.problems, []);
+}
+
+#[test]
+fn one_whose_role_nobody_knows_gets_nothing_and_is_named() {
+    let (writes, reads, rendered) = by_role(vec![redis(1, None), redis(2, Some(Role::Primary))]);
+    assert_eq!((writes.len(), reads.len()), (1, 0));
+    assert!(texts(&rendered).iter().all(|text| text.contains("instance a on n1")), "{:?}", texts(&rendered));
+    assert_eq!(rendered.problems.len(), 2);
+}
+
+#[test]
+fn of_two_primaries_neither_gets_anything_until_one_is_left() {
+    let both = || vec![redis(1, Some(Role::Primary)), redis(2, Some(Role::Primary))];
+    let (writes, _, rendered) = by_role(both());
+    assert_eq!(writes, [""; 0]);
+    assert_eq!(rendered.problems.len(), 2, "{:?}", texts(&rendered));
+    assert!(rendered.document.tcp.routers.contains_key("redis"), "the route stays");
+    let mut one_lost = both();
+    one_lost[0].1 = false;
+    assert_eq!(by_role(one_lost).0, ["10.0.0.2:40000"]);
 }

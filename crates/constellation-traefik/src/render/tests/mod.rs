@@ -56,6 +56,7 @@ impl Node {
             networks: vec![],
             routes: Some(set.id()),
             definition: None,
+            role: None,
         };
         self.0.routes.insert(set.id(), Arc::new(set.clone()));
         self.0.instances.insert(instance.id.clone(), instance);
