@@ -19,7 +19,7 @@ use constellation_proxy::{
 use constellation_tailscale::PeerSource;
 use constellation_traefik::{
     LastKnownGoodStatus, TraefikHandle,
-    explain::{Explained, explain},
+    explain::{Explained, L4Explained, L4Traffic, explain, explain_l4},
     hold_back::{Held, HeldReason},
     rules::Request,
 };
@@ -200,6 +200,11 @@ impl Agent for LocalStatus {
     fn explain(&self, request: &Request) -> Option<Explained> {
         let document = self.traefik.subscribe().borrow().document.clone()?;
         Some(explain(&document, &self.view(), request))
+    }
+
+    fn explain_l4(&self, traffic: &L4Traffic, entry_point: Option<&str>) -> Option<L4Explained> {
+        let document = self.traefik.subscribe().borrow().document.clone()?;
+        Some(explain_l4(&document, &self.view(), traffic, entry_point))
     }
 
     fn ingress(&self) -> Option<ProxyStatus> {

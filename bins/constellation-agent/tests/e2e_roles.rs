@@ -125,6 +125,15 @@ fn a_route_leads_to_the_primary_through_a_failover_and_to_nobody_while_that_is_i
             .collect()
     };
     assert_eq!(roles(&nodes[1]), ["primary", "replica"], "any node knows");
+    let answer = nodes[1].ask(&["explain", "tcp://", "--entry-point", "redis"]).unwrap();
+    assert_eq!(answer["routers"][0]["name"], "redis", "{answer}");
+    let why = |row: usize| answer["backends"][row]["why"].as_str().unwrap();
+    assert!(answer["backends"][0]["node"] == "n1" && answer["backends"][0]["server"].is_string(), "{answer}");
+    assert!(
+        answer["backends"][1]["server"].is_null() && why(1).contains("it is not the primary"),
+        "{answer}"
+    );
+    assert!(nodes[1].ask(&["explain", "tcp://", "--entry-point", "web"]).unwrap()["routers"][0].is_null());
     nodes[1].wait("the replica has it", |_| redis(second, "GET before", 2).as_deref() == Some("1"));
 
     // A switch-over by hand: for as long as both say that they are the primary, writes would be lost at one of them.

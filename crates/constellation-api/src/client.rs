@@ -97,6 +97,7 @@ impl Client {
         let query = url::form_urlencoded::Serializer::new(String::new())
             .append_pair("url", &question.url)
             .extend_pairs(question.method.iter().map(|method| ("method", method.as_str())))
+            .extend_pairs(question.entry_point.iter().map(|name| ("entry_point", name)))
             .extend_pairs(question.client.iter().map(|client| ("client", client.to_string())))
             .finish();
         self.ask(Method::GET, &format!("/v1/explain?{query}"), None).await

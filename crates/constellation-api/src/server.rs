@@ -56,6 +56,15 @@ pub trait Agent: Send + Sync + 'static {
         let _ = request;
         None
     }
+    /// What becomes of a connection or of datagrams by what Traefik is told now, on one entry point or on any.
+    fn explain_l4(
+        &self,
+        traffic: &constellation_traefik::explain::L4Traffic,
+        entry_point: Option<&str>,
+    ) -> Option<constellation_traefik::explain::L4Explained> {
+        let _ = (traffic, entry_point);
+        None
+    }
     /// How the failover proxy stands, on a node that serves HTTP with it.
     fn ingress(&self) -> Option<constellation_proxy::http::ProxyStatus> {
         None

@@ -49,6 +49,14 @@ pub enum RuleFault {
         /// The name.
         name: String,
     },
+    /// No matcher for TCP has this name.
+    #[error(
+        "there is no matcher `{name}` for TCP; the matchers are HostSNI, HostSNIRegexp, ClientIP and ALPN"
+    )]
+    UnknownTcpMatcher {
+        /// The name.
+        name: String,
+    },
     /// A matcher has too few or too many values.
     #[error("{matcher} takes {expected}, here are {found}")]
     Arity {

@@ -12,6 +12,7 @@ mod lexer;
 mod matcher;
 mod parser;
 mod request;
+mod tcp;
 
 use std::{fmt, str::FromStr};
 
@@ -20,6 +21,7 @@ pub use self::{
     error::{RuleError, RuleFault},
     matcher::{Matcher, MatcherKind},
     request::Request,
+    tcp::{Connection, TcpKind, TcpMatcher, TcpRule},
 };
 
 /// The longest rule, in bytes. Longer ones are mistakes: Traefik evaluates every rule for every request.
@@ -27,28 +29,33 @@ pub const RULE_BYTES_MAX: usize = 4096;
 /// How deeply parentheses and negations may be nested.
 pub const RULE_DEPTH_MAX: usize = 32;
 
-/// A rule in Traefik's version 3 syntax.
+/// Conditions and what joins them, in Traefik's version 3 syntax.
 ///
-/// Chains are flat: an [`Rule::And`] never directly holds another, nor an [`Rule::Or`], and each holds at least two.
-/// Parsing keeps that up; make chains with [`Rule::and`] and [`Rule::or`].
+/// Chains are flat: an [`Tree::And`] never directly holds another, nor an [`Tree::Or`], and each holds at least two.
+/// Parsing keeps that up; make chains with [`Tree::and`] and [`Tree::or`].
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Rule {
-    /// One condition on the request.
-    Matcher(Matcher),
+pub enum Tree<M> {
+    /// One condition.
+    Matcher(M),
     /// Not this.
-    Not(Box<Rule>),
+    Not(Box<Self>),
     /// All of these.
-    And(Vec<Rule>),
+    And(Vec<Self>),
     /// At least one of these.
-    Or(Vec<Rule>),
+    Or(Vec<Self>),
 }
+
+/// Which requests a router takes.
+pub type Rule = Tree<Matcher>;
 
 impl Rule {
     /// The rule that matches one host name.
     pub fn host(name: &str) -> Self {
         Self::Matcher(Matcher { kind: MatcherKind::Host, arguments: vec![name.to_owned()] })
     }
+}
 
+impl<M> Tree<M> {
     /// Both.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
@@ -80,7 +87,7 @@ impl Rule {
     }
 }
 
-impl FromStr for Rule {
+impl<M: parser::Condition> FromStr for Tree<M> {
     type Err = RuleError;
 
     fn from_str(text: &str) -> Result<Self, RuleError> {
@@ -94,7 +101,7 @@ pub fn parse_generated(text: &str) -> Result<Rule, RuleError> {
     parser::parse(text, RULE_BYTES_MAX * 8, RULE_DEPTH_MAX + 4)
 }
 
-impl fmt::Display for Rule {
+impl<M: fmt::Display> fmt::Display for Tree<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Matcher(matcher) => write!(f, "{matcher}"),
@@ -108,7 +115,12 @@ impl fmt::Display for Rule {
     }
 }
 
-fn chain(f: &mut fmt::Formatter<'_>, parts: &[Rule], join: &str, wrapped: fn(&Rule) -> bool) -> fmt::Result {
+fn chain<M: fmt::Display>(
+    f: &mut fmt::Formatter<'_>,
+    parts: &[Tree<M>],
+    join: &str,
+    wrapped: fn(&Tree<M>) -> bool,
+) -> fmt::Result {
     for (index, part) in parts.iter().enumerate() {
         if index > 0 {
             f.write_str(join)?;

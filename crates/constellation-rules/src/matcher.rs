@@ -71,15 +71,7 @@ impl MatcherKind {
     /// The matcher of this name. Traefik knows each in four spellings: as documented, lower case, upper case, and lower
     /// case with an initial capital.
     pub(super) fn named(name: &str) -> Option<Self> {
-        if let Some(kind) = Self::ALL.into_iter().find(|kind| kind.as_str() == name) {
-            return Some(kind);
-        }
-        let kind = Self::ALL.into_iter().find(|kind| kind.as_str().eq_ignore_ascii_case(name))?;
-        let (first, rest) = name.split_at_checked(1)?;
-        let lower = |text: &str| !text.bytes().any(|c| c.is_ascii_uppercase());
-        let upper = |text: &str| !text.bytes().any(|c| c.is_ascii_lowercase());
-        let known = lower(name) || upper(name) || (upper(first) && lower(rest));
-        known.then_some(kind)
+        Self::ALL.into_iter().find(|kind| is_spelling(name, kind.as_str()))
     }
 
     const fn arity(self) -> (&'static [usize], &'static str) {
@@ -91,6 +83,15 @@ impl MatcherKind {
             _ => (&[1], "one value (join several matchers by `||`)"),
         }
     }
+}
+
+/// Whether it is a name of a matcher: as documented, or all in small letters, all in capitals, or with one capital first.
+pub(super) fn is_spelling(text: &str, name: &str) -> bool {
+    let Some((first, rest)) = text.split_at_checked(1) else { return false };
+    let lower = |text: &str| !text.bytes().any(|c| c.is_ascii_uppercase());
+    let upper = |text: &str| !text.bytes().any(|c| c.is_ascii_lowercase());
+    let folded = lower(text) || upper(text) || (upper(first) && lower(rest));
+    text == name || (folded && text.eq_ignore_ascii_case(name))
 }
 
 /// One condition on a request. Parsing checks the number and the form of the values.
@@ -160,7 +161,7 @@ impl fmt::Display for Matcher {
 }
 
 /// In backticks, which escape nothing; in quotes where the value has what backticks cannot hold.
-fn value(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
+pub(super) fn value(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
     if !text.chars().any(|c| c == '`' || c.is_control()) {
         f.write_str("`")?;
         f.write_str(text)?;
@@ -206,7 +207,7 @@ fn token(text: &str) -> Result<(), String> {
     }
 }
 
-fn client_ip(text: &str) -> Result<(), String> {
+pub(super) fn client_ip(text: &str) -> Result<(), String> {
     let valid = match text.split_once('/') {
         None => text.parse::<IpAddr>().is_ok(),
         Some((address, length)) => match (address.parse::<IpAddr>(), length.parse::<u8>()) {

@@ -1,14 +1,45 @@
 //! Builds the tree: `!` binds closest, then `&&`, then `||`.
 
 use super::{
-    Rule,
+    Tree,
     error::{RuleError, RuleFault},
     lexer::{Token, fault_at, tokens},
     matcher::{Matcher, MatcherKind},
 };
 
+/// What a kind of rule is made of.
+pub trait Condition: Sized {
+    /// What it looks at.
+    type Kind: Copy;
+    /// What stands where one is due.
+    const SUCH_AS: &'static str;
+
+    /// The kind of this name.
+    fn kind(name: &str) -> Result<Self::Kind, RuleFault>;
+
+    /// The condition with these values, if it takes them.
+    fn checked(kind: Self::Kind, arguments: Vec<String>) -> Result<Self, RuleFault>;
+}
+
+impl Condition for Matcher {
+    type Kind = MatcherKind;
+    const SUCH_AS: &'static str = "a matcher such as Host(`app.example.org`)";
+
+    fn kind(name: &str) -> Result<MatcherKind, RuleFault> {
+        MatcherKind::named(name).ok_or_else(|| RuleFault::UnknownMatcher { name: name.to_owned() })
+    }
+
+    fn checked(kind: MatcherKind, arguments: Vec<String>) -> Result<Self, RuleFault> {
+        Self::checked(kind, arguments)
+    }
+}
+
 /// Reads a rule within bounds on its length and depth.
-pub(super) fn parse(text: &str, bytes_max: usize, depth_max: usize) -> Result<Rule, RuleError> {
+pub(super) fn parse<M: Condition>(
+    text: &str,
+    bytes_max: usize,
+    depth_max: usize,
+) -> Result<Tree<M>, RuleError> {
     if text.len() > bytes_max {
         return Err(fault_at(text, 0, RuleFault::TooLong));
     }
@@ -54,7 +85,7 @@ impl<'t> Parser<'t> {
         self.fault(self.byte(), RuleFault::Expected { expected, found: self.peek().describe() })
     }
 
-    fn any(&mut self, depth: usize) -> Result<Rule, RuleError> {
+    fn any<M: Condition>(&mut self, depth: usize) -> Result<Tree<M>, RuleError> {
         let mut rule = self.all(depth)?;
         while self.takes(&Token::Or) {
             rule = rule.or(self.all(depth)?);
@@ -62,7 +93,7 @@ impl<'t> Parser<'t> {
         Ok(rule)
     }
 
-    fn all(&mut self, depth: usize) -> Result<Rule, RuleError> {
+    fn all<M: Condition>(&mut self, depth: usize) -> Result<Tree<M>, RuleError> {
         let mut rule = self.one(depth)?;
         while self.takes(&Token::And) {
             rule = rule.and(self.one(depth)?);
@@ -70,14 +101,14 @@ impl<'t> Parser<'t> {
         Ok(rule)
     }
 
-    fn one(&mut self, depth: usize) -> Result<Rule, RuleError> {
+    fn one<M: Condition>(&mut self, depth: usize) -> Result<Tree<M>, RuleError> {
         if depth > self.depth_max {
             return Err(self.fault(self.byte(), RuleFault::TooDeep));
         }
         match *self.peek() {
             Token::Not => {
                 self.next += 1;
-                Ok(Rule::Not(Box::new(self.one(depth + 1)?)))
+                Ok(Tree::Not(Box::new(self.one(depth + 1)?)))
             }
             Token::Open => {
                 self.next += 1;
@@ -85,15 +116,13 @@ impl<'t> Parser<'t> {
                 if self.takes(&Token::Close) { Ok(rule) } else { Err(self.unexpected("`)`, `&&` or `||`")) }
             }
             Token::Name(name) => self.matcher(name),
-            _ => Err(self.unexpected("a matcher such as Host(`app.example.org`)")),
+            _ => Err(self.unexpected(M::SUCH_AS)),
         }
     }
 
-    fn matcher(&mut self, name: &str) -> Result<Rule, RuleError> {
+    fn matcher<M: Condition>(&mut self, name: &str) -> Result<Tree<M>, RuleError> {
         let byte = self.byte();
-        let Some(kind) = MatcherKind::named(name) else {
-            return Err(self.fault(byte, RuleFault::UnknownMatcher { name: name.to_owned() }));
-        };
+        let kind = M::kind(name).map_err(|fault| self.fault(byte, fault))?;
         self.next += 1;
         if !self.takes(&Token::Open) {
             return Err(self.unexpected("`(`"));
@@ -109,6 +138,6 @@ impl<'t> Parser<'t> {
                 return Err(self.unexpected("`,` or `)`"));
             }
         }
-        Matcher::checked(kind, arguments).map(Rule::Matcher).map_err(|fault| self.fault(byte, fault))
+        M::checked(kind, arguments).map(Tree::Matcher).map_err(|fault| self.fault(byte, fault))
     }
 }

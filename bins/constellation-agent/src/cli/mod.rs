@@ -129,7 +129,8 @@ pub struct AskArgs {
 /// What `explain` is asked.
 #[derive(Clone, Debug, Args)]
 pub struct ExplainArgs {
-    /// The URL, such as `https://whoami.example.org/path`
+    /// The URL, such as `https://whoami.example.org/path`; or `tls://db.example.org` for a connection with TLS, `tcp://` for one in
+    /// the clear, `udp://` for datagrams
     pub url: String,
     /// The method
     #[arg(long, default_value = "GET")]
@@ -137,6 +138,9 @@ pub struct ExplainArgs {
     /// The client's address, for rules that look at it
     #[arg(long, value_name = "ADDRESS")]
     pub client: Option<std::net::IpAddr>,
+    /// Only routers on this entry point; for `tls://`, `tcp://` and `udp://`
+    #[arg(long, value_name = "NAME")]
+    pub entry_point: Option<String>,
     /// How to ask
     #[command(flatten)]
     pub ask: AskArgs,

@@ -151,7 +151,12 @@ pub(super) async fn services(args: AskArgs) -> anyhow::Result<ExitCode> {
 }
 
 pub(super) async fn explain(args: ExplainArgs) -> anyhow::Result<ExitCode> {
-    let question = Question { url: args.url, method: Some(args.method), client: args.client };
+    let question = Question {
+        url: args.url,
+        method: Some(args.method),
+        client: args.client,
+        entry_point: args.entry_point,
+    };
     let answer = Client::new(&args.ask.socket).explain(&question).await?;
     if args.ask.json {
         print_json(&answer)?;

@@ -7,6 +7,7 @@ use constellation_core::{
     role::NoRole,
     route::{TcpRouter, TcpRoutes, TcpService, TcpTls, UdpRouter, UdpRoutes},
 };
+use constellation_rules::TcpRule;
 
 use super::{
     draft::{Draft, Drafts, Field, L4Drafts},
@@ -15,9 +16,6 @@ use super::{
     value,
 };
 use crate::schema::TCP_MIDDLEWARES;
-
-/// What a rule for TCP must ask about, at least: without any of these it is written for HTTP.
-const TCP_MATCHERS: [&str; 4] = ["hostsni(", "hostsniregexp(", "clientip(", "alpn("];
 
 pub(super) fn tcp(drafts: &Drafts, problems: &mut Problems) -> TcpRoutes {
     let L4Drafts { routers, services, middlewares } = &drafts.tcp;
@@ -157,6 +155,17 @@ fn tcp_router(
         );
         return None;
     }
+    if router.tls.is_none() && router.rule.parse::<TcpRule>().is_ok_and(|rule| rule.needs_tls()) {
+        // Traefik would disable it and say so only in its own API.
+        problems.invalid(
+            &format!("traefik.tcp.routers.{name}.rule"),
+            format!(
+                "only TLS tells a name: write traefik.tcp.routers.{name}.tls=true or …tls.passthrough=true, or HostSNI(`*`); \
+                 the router `{name}` is left out"
+            ),
+        );
+        return None;
+    }
     router.entry_points = entry_points("tcp", name, draft, problems)?;
     let through: Result<Vec<String>, String> =
         draft.list("middlewares").iter().map(|item| value::ours_or_foreign(item)).collect();
@@ -174,12 +183,9 @@ fn tcp_router(
 
 fn rule(text: &str) -> Result<String, String> {
     let rule = value::line(text)?;
-    let lower = rule.to_ascii_lowercase().replace(' ', "");
-    if TCP_MATCHERS.iter().any(|matcher| lower.contains(matcher)) {
-        Ok(rule)
-    } else {
-        Err("a rule for TCP asks by HostSNI, HostSNIRegexp, ClientIP or ALPN".to_owned())
-    }
+    rule.parse::<TcpRule>()
+        .map(|_| rule)
+        .map_err(|error| format!("{error}; a rule for TCP asks by HostSNI, HostSNIRegexp, ClientIP or ALPN"))
 }
 
 /// Reads every field; false where one of them is wrong, which is then said.

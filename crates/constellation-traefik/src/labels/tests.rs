@@ -371,6 +371,8 @@ fn tcp_and_udp_are_read_and_make_no_http_service_of_their_port() {
 fn what_would_be_everywhere_or_nowhere_below_http_is_left_out_with_its_reason() {
     for (line, reason) in [
         ("traefik.tcp.routers.a.rule=HostSNI(`*`)", "on which entry points"),
+        ("traefik.tcp.routers.a.rule=HostSNI(`a.test`)", "only TLS tells a name"),
+        ("traefik.tcp.routers.a.rule=HostSNI(`a`, `b`)", "takes one value"),
         ("traefik.tcp.routers.a.rule=Host(`a`)", "asks by HostSNI"),
         ("traefik.tcp.routers.a.colour=red", "no such field"),
         ("traefik.tcp.services.b.loadbalancer.server.tls=true", "no such field"),

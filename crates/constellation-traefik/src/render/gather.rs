@@ -114,6 +114,28 @@ pub(crate) fn owner<'a>(
     })
 }
 
+/// The same for a TCP service.
+pub(crate) fn tcp_owner<'a>(
+    view: &'a ClusterView,
+    balancer: &str,
+) -> Option<(Gathered<'a>, &'a RouteName, &'a TcpService)> {
+    gather(view).into_iter().find_map(|service| {
+        let (name, spec) = service.routes.tcp.services.iter().find(|(name, _)| name.as_str() == balancer)?;
+        Some((service, name, spec))
+    })
+}
+
+/// The same for a UDP service.
+pub(crate) fn udp_owner<'a>(
+    view: &'a ClusterView,
+    balancer: &str,
+) -> Option<(Gathered<'a>, &'a RouteName, u16)> {
+    gather(view).into_iter().find_map(|service| {
+        let (name, port) = service.routes.udp.services.iter().find(|(name, _)| name.as_str() == balancer)?;
+        Some((service, name, *port))
+    })
+}
+
 /// The routes of the newest instance that may be sent traffic; where there is none, of the newest that is alive; where
 /// there is none either, of the newest that was.
 fn counting_routes<'a>(candidates: &[Candidate<'a>]) -> Option<(&'a Instance, &'a Arc<RouteSet>)> {

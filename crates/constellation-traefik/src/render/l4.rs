@@ -13,6 +13,7 @@ use constellation_core::{
     Protocol, Role, RouteName,
     route::{TcpRouter as Written, TcpService, TcpTls as WrittenTls},
 };
+use constellation_rules::TcpRule;
 
 use super::{
     Candidate, Gathered, RouteProblem, RouteProblemKind, claims::Holder, is_foreign, middlewares::Middlewares,
@@ -105,11 +106,15 @@ impl<'a> L4<'a, '_> {
             return Err("its priority is not one that Traefik takes".to_owned());
         }
         let tls = router.tls.is_some();
-        // Two that want the same connections are rivals, wherever they meet.
+        // Two that want the same connections are rivals, wherever they meet, and however their rules are spelt. A rule that
+        // is not understood here is Traefik's to judge; it refuses the router alone.
+        let rule: Option<TcpRule> = router.rule.parse().ok();
+        let ground = rule.as_ref().map_or_else(|| router.rule.clone(), ToString::to_string);
+        let rank = rule.map_or(priority, |rule| Some(tcp_priority(&router.rule, &rule, priority)));
         let grounds = router
             .entry_points
             .iter()
-            .map(|entry_point| format!("{entry_point} {} {priority:?} {tls}", router.rule))
+            .map(|entry_point| format!("{entry_point} {ground} {rank:?} {tls}"))
             .chain([format!("router {name}")]);
         if !self.claim(service, name, grounds.collect()) {
             return Ok(None);
@@ -229,6 +234,12 @@ impl<'a> L4<'a, '_> {
             text: text.to_owned(),
         });
     }
+}
+
+/// The priority that Traefik goes by: the given one, else the length of the rule, and the last place for what takes everything.
+pub(crate) fn tcp_priority(text: &str, rule: &TcpRule, given: Option<i64>) -> i64 {
+    let by_length = || if rule.takes_all() { -1 } else { i64::try_from(text.len()).unwrap_or(PRIORITY_MAX) };
+    given.filter(|priority| *priority != 0).unwrap_or_else(by_length)
 }
 
 /// Why an instance that is well gets nothing.

@@ -26,16 +26,19 @@ mod routers;
 
 use constellation_core::{ClusterView, RouteName, ServiceId, route::HttpService};
 
-pub(crate) use self::gather::{Candidate, owner};
 use self::{
     balance::{Lead, Made, Target, balance},
     claims::Claims,
-    gather::{Gathered, gather},
+    gather::gather,
     middlewares::Middlewares,
 };
 pub use self::{
     config::RenderConfig,
     problem::{RouteProblem, RouteProblemKind},
+};
+pub(crate) use self::{
+    gather::{Candidate, Gathered, owner, tcp_owner, udp_owner},
+    l4::{Out, tcp_priority, tcp_server, udp_server},
 };
 use crate::{
     document::{DynamicConfig, Http, Middleware, Name, Names, Router},

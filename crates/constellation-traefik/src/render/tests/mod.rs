@@ -1,6 +1,7 @@
 //! Views by hand, and what they render to.
 
 mod explained;
+mod explained_l4;
 mod golden;
 mod l4;
 mod middlewares;

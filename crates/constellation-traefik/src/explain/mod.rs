@@ -2,13 +2,16 @@
 
 use std::{collections::BTreeSet, fmt};
 
-use constellation_core::{ClusterView, Health, InstanceId, NodeName, ServiceId};
+use constellation_core::{ClusterView, Health, InstanceId, NodeName, Role, ServiceId};
 use constellation_rules::{Request, parse_generated};
 
+mod l4;
+
+pub use self::l4::{L4Explained, L4Taker, L4Traffic, explain_l4};
 use crate::{
     document::{DynamicConfig, Name, Router, Service},
     names,
-    render::{self, Candidate},
+    render::{self, Candidate, Out},
 };
 
 /// How deep services may refer to each other; what is generated goes three deep.
@@ -66,12 +69,30 @@ pub enum Standing {
     Cordoned,
     /// It is out: its node is leaving, and others have the service.
     Leaving,
+    /// It is out: it understands another PROXY protocol than the servers are greeted with.
+    OtherGreeting,
+    /// It is out: only those of this role get connections, and nobody knows its own.
+    RoleUnknown(Role),
+    /// It is out: it has another role than this one.
+    OtherRole(Role),
+    /// It is out: it is not the only one that says that it is the primary.
+    SecondPrimary,
     /// It is out: the router asks for another node, or the document is a moment behind.
     NotMeant,
 }
 
 impl fmt::Display for Standing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let out = match self {
+            Self::OtherGreeting => Some(Out::Greeting),
+            Self::RoleUnknown(role) => Some(Out::RoleUnknown(*role)),
+            Self::OtherRole(role) => Some(Out::OtherRole(*role)),
+            Self::SecondPrimary => Some(Out::SecondPrimary),
+            _ => None,
+        };
+        if let Some(out) = out {
+            return out.fmt(f);
+        }
         f.write_str(match self {
             Self::Well => "it is well, and so is its node",
             Self::OnlyCordoned => "its node is cordoned, and no other node has it",
@@ -82,6 +103,7 @@ impl fmt::Display for Standing {
             Self::Unreachable => "its port has no address that other nodes reach",
             Self::Cordoned => "its node is cordoned, and other nodes have it",
             Self::Leaving => "its node is leaving, and other nodes have it",
+            Self::OtherGreeting | Self::RoleUnknown(_) | Self::OtherRole(_) | Self::SecondPrimary => "",
             Self::NotMeant => "this router does not lead to it, or the document is a moment behind",
         })
     }

@@ -1,5 +1,7 @@
 //! Why a request goes where it goes: which router wins, and which instances are behind it or not, and why.
 
+mod l4;
+
 use std::sync::Arc;
 
 use axum::{
@@ -11,7 +13,10 @@ use axum::{
 use constellation_core::{Health, InstanceId, NodeName, ServiceId};
 use constellation_proxy::http::ProxyStatus;
 use constellation_rules::Request;
-use constellation_traefik::explain::Explained;
+use constellation_traefik::{
+    document::Name,
+    explain::{Backend, Explained},
+};
 use serde::{Deserialize, Serialize};
 
 use crate::server::{Agent, Refusal};
@@ -22,7 +27,7 @@ const URL_BYTES_MAX: usize = 8192;
 /// What is asked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Question {
-    /// The URL, as a browser has it.
+    /// The URL, as a browser has it; or `tls://name`, `tcp://` or `udp://` for what is not HTTP.
     pub url: String,
     /// The method; GET where it is not given.
     #[serde(default)]
@@ -30,6 +35,9 @@ pub struct Question {
     /// The client's address, for rules that look at it.
     #[serde(default)]
     pub client: Option<std::net::IpAddr>,
+    /// The entry point, where only routers that are on it are meant. Of connections and datagrams alone.
+    #[serde(default)]
+    pub entry_point: Option<String>,
 }
 
 /// A router that takes the request.
@@ -90,17 +98,22 @@ async fn answer(
     State(agent): State<Arc<dyn Agent>>,
     Query(question): Query<Question>,
 ) -> Result<Json<Explanation>, Refusal> {
+    if let Some(traffic) = l4::traffic(&question).map_err(|why| Refusal::new(StatusCode::BAD_REQUEST, why))? {
+        let explained = agent.explain_l4(&traffic, question.entry_point.as_deref());
+        return explained.map(|it| Json(l4::explanation(&it, &traffic))).ok_or_else(no_routes);
+    }
     let request = request(&question).map_err(|why| Refusal::new(StatusCode::BAD_REQUEST, why))?;
-    let Some(explained) = agent.explain(&request) else {
-        let why =
-            "the agent has no routes yet: it has just started, and tells its Traefik to keep what it has";
-        return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, why));
-    };
+    let explained = agent.explain(&request).ok_or_else(no_routes)?;
     let mut answer = explanation(&explained);
     if let Some(ingress) = agent.ingress() {
         tell_breakers(&mut answer, &ingress);
     }
     Ok(Json(answer))
+}
+
+fn no_routes() -> Refusal {
+    let why = "the agent has no routes yet: it has just started, and tells its Traefik to keep what it has";
+    Refusal::new(StatusCode::SERVICE_UNAVAILABLE, why)
 }
 
 fn request(question: &Question) -> Result<Request, String> {
@@ -135,22 +148,8 @@ fn explanation(explained: &Explained) -> Explanation {
             service: router.service.to_string(),
         })
         .collect();
-    let backends: Vec<BackendRow> = explained
-        .backends
-        .iter()
-        .map(|backend| BackendRow {
-            service: backend.service.clone(),
-            node: backend.node.clone(),
-            instance: backend.instance.clone(),
-            health: backend.health,
-            server: backend.server.as_ref().map(ToString::to_string),
-            why: backend.standing.to_string(),
-            breaker: None,
-        })
-        .collect();
-    let servers: Vec<String> = explained.servers.iter().map(ToString::to_string).collect();
-    let known = |url: &String| backends.iter().any(|row| row.server.as_ref() == Some(url));
-    let others = servers.iter().filter(|url| !known(url)).cloned().collect();
+    let (backends, others) = rows(&explained.backends, &explained.servers);
+    let servers = &explained.servers;
     let outcome = match (routers.first(), &explained.elsewhere) {
         (None, _) => "no router takes it: Traefik answers 404".to_owned(),
         (Some(router), Some(service)) => {
@@ -166,6 +165,22 @@ fn explanation(explained: &Explained) -> Explanation {
         }
     };
     Explanation { routers, backends, others, outcome }
+}
+
+/// The instances, and the servers that are none of theirs.
+fn rows(backends: &[Backend], servers: &[Name]) -> (Vec<BackendRow>, Vec<String>) {
+    let known = |server: &&Name| backends.iter().any(|backend| backend.server.as_ref() == Some(server));
+    let others = servers.iter().filter(|server| !known(server)).map(ToString::to_string).collect();
+    let row = |backend: &Backend| BackendRow {
+        service: backend.service.clone(),
+        node: backend.node.clone(),
+        instance: backend.instance.clone(),
+        health: backend.health,
+        server: backend.server.as_ref().map(ToString::to_string),
+        why: backend.standing.to_string(),
+        breaker: None,
+    };
+    (backends.iter().map(row).collect(), others)
 }
 
 /// Adds what this node's own ingress has learnt of the servers.
@@ -192,7 +207,7 @@ mod tests {
     use super::*;
 
     fn asked(url: &str) -> Question {
-        Question { url: url.to_owned(), method: Some("post".to_owned()), client: None }
+        Question { url: url.to_owned(), method: Some("post".to_owned()), client: None, entry_point: None }
     }
 
     #[test]

@@ -1,0 +1,120 @@
+//! The same for connections and datagrams.
+
+use constellation_rules::Connection;
+use constellation_traefik::explain::{L4Explained, L4Traffic};
+
+use super::{Explanation, Question, RouterRow, rows};
+
+/// The longest name in a TLS handshake, in bytes.
+const NAME_BYTES_MAX: usize = 253;
+
+/// What is asked about, if it is not HTTP.
+pub(super) fn traffic(question: &Question) -> Result<Option<L4Traffic>, String> {
+    let Some((scheme, rest)) = question.url.split_once("://") else { return Ok(None) };
+    let name = name(rest)?;
+    let connection = |server_name| Connection { server_name, alpn: Vec::new(), client: question.client };
+    Ok(match scheme.to_ascii_lowercase().as_str() {
+        "tls" => Some(L4Traffic::Tls(connection(name))),
+        // Nobody sees which name it is for.
+        "tcp" => Some(L4Traffic::Plain(connection(None))),
+        "udp" => Some(L4Traffic::Datagrams),
+        _ => None,
+    })
+}
+
+/// The name in `name:port/path`, if there is one. The port is some entry point's; which one's is not known here.
+fn name(rest: &str) -> Result<Option<String>, String> {
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let name = match authority.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => authority,
+    };
+    if name.len() > NAME_BYTES_MAX {
+        return Err(format!("a name has at most {NAME_BYTES_MAX} bytes"));
+    }
+    Ok(Some(name.to_ascii_lowercase()).filter(|name| !name.is_empty()))
+}
+
+pub(super) fn explanation(explained: &L4Explained, traffic: &L4Traffic) -> Explanation {
+    let routers: Vec<RouterRow> = explained
+        .routers
+        .iter()
+        .map(|router| RouterRow {
+            name: router.name.to_string(),
+            rule: router.rule.clone().unwrap_or_else(|| "(every datagram of its entry points)".to_owned()),
+            priority: router.priority,
+            entry_points: router.entry_points.iter().map(ToString::to_string).collect(),
+            middlewares: router.middlewares.iter().map(ToString::to_string).collect(),
+            service: router.service.to_string(),
+        })
+        .collect();
+    let (backends, others) = rows(&explained.backends, &explained.servers);
+    let outcome = match (routers.first(), &explained.elsewhere) {
+        (None, _) => nobody(traffic).to_owned(),
+        (Some(router), Some(service)) => {
+            format!("`{}` takes it and leads to `{service}`, which another provider defines", router.name)
+        }
+        (Some(router), None) if explained.servers.is_empty() => {
+            let lost = match traffic {
+                L4Traffic::Datagrams => "Traefik drops it",
+                L4Traffic::Plain(_) | L4Traffic::Tls(_) => "Traefik closes the connection",
+            };
+            format!("`{}` takes it, and its service has no server now: {lost}", router.name)
+        }
+        (Some(router), None) => {
+            let count = explained.servers.len();
+            let plural = if count == 1 { "" } else { "s" };
+            format!("`{}` takes it and leads to {count} server{plural}", router.name)
+        }
+    };
+    Explanation { routers, backends, others, outcome }
+}
+
+const fn nobody(traffic: &L4Traffic) -> &'static str {
+    match traffic {
+        L4Traffic::Datagrams => "no router takes it: nothing listens there",
+        L4Traffic::Plain(_) => {
+            "no TCP router takes a connection in the clear (ask tls://NAME about one with TLS): where the entry point has HTTP \
+             routers, they get it, else Traefik closes it"
+        }
+        L4Traffic::Tls(_) => {
+            "no TCP router takes it: where the entry point has HTTP routers, they get it, else Traefik closes the connection"
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(url: &str) -> Result<Option<L4Traffic>, String> {
+        traffic(&Question { url: url.to_owned(), method: None, client: None, entry_point: None })
+    }
+
+    #[test]
+    fn a_connection_with_tls_has_a_name_and_one_in_the_clear_none() {
+        let named = |name: &str| {
+            let server_name = Some(name.to_owned());
+            Ok(Some(L4Traffic::Tls(Connection { server_name, ..Connection::default() })))
+        };
+        assert_eq!(asked("tls://DB.example.org:5432"), named("db.example.org"));
+        assert_eq!(asked("TLS://db.example.org/x"), named("db.example.org"));
+        for url in ["tcp://db.example.org:5432", "tcp://", "tcp://:6379"] {
+            assert_eq!(asked(url), Ok(Some(L4Traffic::Plain(Connection::default()))), "{url}");
+        }
+        assert_eq!(
+            asked("tls://"),
+            Ok(Some(L4Traffic::Tls(Connection::default()))),
+            "a handshake may have none"
+        );
+        assert_eq!(asked("udp://dns.example.org"), Ok(Some(L4Traffic::Datagrams)));
+    }
+
+    #[test]
+    fn what_is_http_is_not_ours_and_a_name_that_is_none_is_refused() {
+        for url in ["https://a.example.org", "a.example.org/tls://b"] {
+            assert_eq!(asked(url), Ok(None), "{url}");
+        }
+        assert!(asked(&format!("tls://{}", "x".repeat(300))).is_err());
+    }
+}
