@@ -11,6 +11,7 @@ pub mod commands;
 pub mod config;
 mod daemon;
 pub mod dns;
+pub mod greeting;
 pub mod ingress;
 mod local_status;
 mod logging;

@@ -15,6 +15,8 @@ use constellation_docker::Container;
 use constellation_monitor::{Observed, Report, identity};
 use constellation_proxy::Forward;
 
+use crate::greeting::Greetings;
+
 /// Endpoints told of one instance, at most: what fits an instance's 512 bytes with room for everything else.
 const ENDPOINTS_MAX: usize = 6;
 
@@ -23,6 +25,8 @@ const ENDPOINTS_MAX: usize = 6;
 pub struct Wanted {
     /// Its routes; `None` where it takes no part in routing.
     pub routes: Option<RouteSet>,
+    /// How the gateway greets it.
+    pub greetings: Greetings,
     /// What is wrong with its labels.
     pub problems: Vec<String>,
 }
@@ -80,13 +84,12 @@ fn unspecified_for(published: IpAddr, mesh: IpAddr) -> bool {
 pub fn forwards(report: &Report, wanted: &BTreeMap<InstanceId, Wanted>, mesh: IpAddr) -> BTreeSet<Forward> {
     let mut forwards = BTreeSet::new();
     for observed in report.containers.values().filter(|observed| observed.health != Health::Stopped) {
-        let Some(routes) = wanted.get(&observed.instance).and_then(|wanted| wanted.routes.as_ref()) else {
-            continue;
-        };
-        for (protocol, port) in routes.ports() {
+        let Some(wanted) = wanted.get(&observed.instance) else { continue };
+        for (protocol, port) in wanted.routes.iter().flat_map(RouteSet::ports) {
             if let Some(Reach::Forward(upstream)) = reach(&observed.container, (protocol, port), mesh) {
                 let (service, instance) = (observed.service.clone(), observed.instance.clone());
-                forwards.insert(Forward { service, instance, protocol, port, upstream });
+                let greeting = wanted.greetings.of(protocol, port);
+                forwards.insert(Forward { service, instance, protocol, port, upstream, greeting });
             }
         }
     }
@@ -166,17 +169,20 @@ pub fn unreachable(
 ) -> Vec<(String, String)> {
     let mut problems = Vec::new();
     for observed in report.containers.values().filter(|observed| observed.health != Health::Stopped) {
-        let Some(routes) = wanted.get(&observed.instance).and_then(|wanted| wanted.routes.as_ref()) else {
-            continue;
-        };
-        for (protocol, port) in routes.ports() {
-            if reach(&observed.container, (protocol, port), mesh).is_none() {
-                let message = format!(
+        let Some(wanted) = wanted.get(&observed.instance) else { continue };
+        for (protocol, port) in wanted.routes.iter().flat_map(RouteSet::ports) {
+            let message = match reach(&observed.container, (protocol, port), mesh) {
+                None => format!(
                     "its port {port} is routed, but it is on no network with an address: attach it to a bridge network, \
                      or publish the port on {mesh}"
-                );
-                problems.push((observed.container.name.clone(), message));
-            }
+                ),
+                Some(Reach::Published(address)) if wanted.greetings.of(protocol, port).is_some() => format!(
+                    "its port {port} is reached at {address} without the mesh gateway, so nobody greets it by the PROXY \
+                     protocol: publish it on 127.0.0.1, or not at all"
+                ),
+                Some(_) => continue,
+            };
+            problems.push((observed.container.name.clone(), message));
         }
     }
     problems

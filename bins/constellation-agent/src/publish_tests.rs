@@ -5,6 +5,7 @@ use constellation_docker::{
     ContainerId, ContainerState, HealthReport, NetworkAttachment, Port, PublishedPort, RunState,
 };
 use constellation_monitor::HealState;
+use constellation_proxy::ProxyProtocol;
 
 use super::*;
 
@@ -99,7 +100,7 @@ fn seen(container: Container, health: Health) -> (Report, BTreeMap<InstanceId, W
     let mut routes = RouteSet::default();
     routes.services.insert("web".parse().unwrap(), HttpService::to_port(80));
     let report = Report { containers: BTreeMap::from([(instance.clone(), observed)]), ..Report::default() };
-    (report, BTreeMap::from([(instance, Wanted { routes: Some(routes), problems: vec![] })]))
+    (report, BTreeMap::from([(instance, Wanted { routes: Some(routes), ..Wanted::default() })]))
 }
 
 #[test]
@@ -133,6 +134,23 @@ fn a_routed_container_that_cannot_be_reached_is_named_with_the_remedy() {
         problems[0].0 == "web" && problems[0].1.contains("publish the port on 100.64.0.1"),
         "{problems:?}"
     );
+}
+
+#[test]
+fn a_container_that_asks_the_gateway_for_a_greeting_gets_one_where_the_gateway_is_between() {
+    let greeted = |container: Container| {
+        let (report, mut wanted) = seen(container, Health::Healthy);
+        let labels = BTreeMap::from([("constellation.gateway-proxy-protocol".to_owned(), "1".to_owned())]);
+        for wanted in wanted.values_mut() {
+            wanted.greetings = Greetings::read(&labels, wanted.routes.as_ref().unwrap()).0;
+        }
+        let forwards: Vec<_> = forwards(&report, &wanted, mesh()).into_iter().collect();
+        (forwards, unreachable(&report, &wanted, mesh()))
+    };
+    let (forwards, problems) = greeted(on_networks(&[("backend", "10.0.7.2")]));
+    assert_eq!((forwards[0].greeting, problems), (Some(ProxyProtocol::V1), vec![]));
+    let (forwards, problems) = greeted(published(MESH));
+    assert!(forwards.is_empty() && problems[0].1.contains("nobody greets it"), "{problems:?}");
 }
 
 #[test]

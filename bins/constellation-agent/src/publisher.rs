@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::{
+    greeting::Greetings,
     publish::{self, Wanted},
     roles::Roles,
 };
@@ -134,10 +135,14 @@ impl Publisher {
             return wanted.clone();
         }
         let parsed = parse_labels(&observed.service, &container.labels, &ports, &self.labels);
-        let wanted = Wanted {
-            routes: parsed.routes,
-            problems: parsed.problems.iter().map(ToString::to_string).collect(),
-        };
+        let mut problems: Vec<String> = parsed.problems.iter().map(ToString::to_string).collect();
+        let mut greetings = Greetings::default();
+        if let Some(routes) = &parsed.routes {
+            let (read, wrong) = Greetings::read(&container.labels, routes);
+            greetings = read;
+            problems.extend(wrong);
+        }
+        let wanted = Wanted { routes: parsed.routes, greetings, problems };
         self.read.insert(observed.instance.clone(), (ports, wanted.clone()));
         wanted
     }

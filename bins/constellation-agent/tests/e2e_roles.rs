@@ -6,48 +6,11 @@ mod support;
 use std::{
     io::{BufRead, BufReader, Write},
     net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream},
-    process::{Child, Command, Stdio},
     time::Duration,
 };
 
-use constellation_traefik::{StaticConfig, static_config};
 use rustix::process::{Signal, kill_process};
-use support::{Cluster, Node};
-
-struct Traefik {
-    process: Child,
-    redis: SocketAddr,
-}
-
-impl Traefik {
-    fn start(cluster: &Cluster, node: &Node) -> Self {
-        let binary = std::env::var("CONSTELLATION_E2E_TRAEFIK").unwrap_or_else(|_| {
-            panic!("CONSTELLATION_E2E_TRAEFIK is not set: run this suite by `cargo xtask test`")
-        });
-        let listen = || SocketAddr::new(node.address, support::free_port(node.address));
-        let (redis, api) = (listen(), listen());
-        let config = StaticConfig {
-            entry_points: vec![("redis".to_owned(), redis)],
-            api,
-            ..StaticConfig::for_provider(node.provider)
-        };
-        let log = std::fs::File::create(cluster.directory.path().join("traefik.log")).unwrap();
-        let mut command = Command::new(binary);
-        command
-            .args(static_config(&config))
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log);
-        Self { process: command.spawn().unwrap(), redis }
-    }
-}
-
-impl Drop for Traefik {
-    fn drop(&mut self) {
-        drop(self.process.kill());
-        drop(self.process.wait());
-    }
-}
+use support::{Cluster, Node, traefik::Traefik};
 
 /// One command on a connection of its own, and the first line of its answer, or of the answer's last part where it has several.
 fn redis(at: SocketAddr, command: &str, lines: usize) -> Option<String> {
@@ -106,15 +69,15 @@ fn a_route_leads_to_the_primary_through_a_failover_and_to_nobody_while_that_is_i
     let nodes = cluster.start(2);
     let first = run_redis(&nodes[0], None);
     let second = run_redis(&nodes[1], Some(first));
-    let traefik = Traefik::start(&cluster, &nodes[0]);
+    let traefik = Traefik::start(&cluster, &nodes[0], "redis");
     let leads_to = |redis: SocketAddr| {
         for node in &nodes {
             node.wait("one server", |node| servers(node) == Some(1));
         }
-        nodes[0].wait("Traefik leads to the primary", |_| who(traefik.redis) == Some(redis.port()));
+        nodes[0].wait("Traefik leads to the primary", |_| who(traefik.listen) == Some(redis.port()));
     };
     leads_to(first);
-    assert_eq!(redis(traefik.redis, "SET before 1", 1).as_deref(), Some("+OK"));
+    assert_eq!(redis(traefik.listen, "SET before 1", 1).as_deref(), Some("+OK"));
     let roles = |node: &Node| -> Vec<String> {
         let services = node.ask(&["services"]).unwrap();
         services
@@ -124,7 +87,7 @@ fn a_route_leads_to_the_primary_through_a_failover_and_to_nobody_while_that_is_i
             .map(|row| row["role"].as_str().unwrap_or("none").to_owned())
             .collect()
     };
-    assert_eq!(roles(&nodes[1]), ["primary", "replica"], "any node knows");
+    nodes[1].wait("any node knows the roles", |node| roles(node) == ["primary", "replica"]);
     let answer = nodes[1].ask(&["explain", "tcp://", "--entry-point", "redis"]).unwrap();
     assert_eq!(answer["routers"][0]["name"], "redis", "{answer}");
     let why = |row: usize| answer["backends"][row]["why"].as_str().unwrap();
@@ -143,14 +106,14 @@ fn a_route_leads_to_the_primary_through_a_failover_and_to_nobody_while_that_is_i
     let follow = format!("REPLICAOF {} {}", second.ip(), second.port());
     assert_eq!(redis(first, &follow, 1).as_deref(), Some("+OK"));
     leads_to(second);
-    assert_eq!(redis(traefik.redis, "SET after 1", 1).as_deref(), Some("+OK"));
+    assert_eq!(redis(traefik.listen, "SET after 1", 1).as_deref(), Some("+OK"));
 
     // The primary dies, and the other is promoted.
     nodes[1].ask(&["process", "stop", "redis"]);
     nodes[0].wait("nobody is left", |node| servers(node) == Some(0));
     assert_eq!(redis(first, "REPLICAOF NO ONE", 1).as_deref(), Some("+OK"));
     leads_to(first);
-    assert_eq!(redis(traefik.redis, "GET after", 2).as_deref(), Some("1"));
+    assert_eq!(redis(traefik.listen, "GET after", 2).as_deref(), Some("1"));
 
     // It hangs: its process is there, and says nothing.
     let pid = nodes[0].process_pid("redis").unwrap();

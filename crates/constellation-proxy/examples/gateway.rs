@@ -36,7 +36,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let protocol = if args.udp { Protocol::Udp } else { Protocol::Tcp };
     let (service, instance) = ("example".parse()?, "one".parse()?);
     // An agent asks for everything that is routed on its node, again whenever that changes.
-    let wanted = Forward { service, instance, port, protocol, upstream: args.upstream };
+    let wanted = Forward { service, instance, port, protocol, upstream: args.upstream, greeting: None };
     let opened = gateway.sync(BTreeSet::from([wanted])).await?;
     if let Some(error) = opened.failed.into_iter().next() {
         return Err(error.into());

@@ -11,12 +11,15 @@ use std::{
 };
 
 use tokio::{
+    io::AsyncWriteExt,
     net::{TcpListener, TcpStream},
     sync::{Semaphore, watch},
     task::JoinSet,
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
+
+use crate::greeting::ProxyProtocol;
 
 /// What is on the way in each direction, at most. Larger ones move long answers faster, and make each short connection slower by as
 /// much memory that is cleared for it.
@@ -40,6 +43,8 @@ pub(crate) struct Limits {
     pub(crate) connect_timeout: Duration,
     /// How long open connections may go on after the listener closed.
     pub(crate) linger: Duration,
+    /// How the container is greeted.
+    pub(crate) greeting: Option<ProxyProtocol>,
 }
 
 /// Accepts until cancelled, then lets the open connections end by themselves, for a while.
@@ -75,11 +80,11 @@ pub(crate) async fn run(
             continue;
         };
         let (to, counters) = (*upstream.borrow(), Arc::clone(&counters));
-        let patience = limits.connect_timeout;
+        let (patience, greeting) = (limits.connect_timeout, limits.greeting);
         connections.spawn(async move {
             let _place = place;
             counters.open.fetch_add(1, Ordering::Relaxed);
-            if let Err(error) = forward(client, to, patience).await {
+            if let Err(error) = forward(client, to, patience, greeting).await {
                 counters.unreachable.fetch_add(1, Ordering::Relaxed);
                 debug!(%to, %error, "the mesh gateway could not reach a container");
             }
@@ -94,7 +99,12 @@ pub(crate) async fn run(
 }
 
 /// `Err` only where the container could not be reached: how two ends finish their conversation is their affair.
-async fn forward(mut client: TcpStream, to: SocketAddr, patience: Duration) -> io::Result<()> {
+async fn forward(
+    mut client: TcpStream,
+    to: SocketAddr,
+    patience: Duration,
+    greeting: Option<ProxyProtocol>,
+) -> io::Result<()> {
     let connected = tokio::time::timeout(patience, TcpStream::connect(to)).await;
     let mut server = connected.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
     // Small messages must not wait for one another; failing to say so costs only latency.
@@ -102,6 +112,10 @@ async fn forward(mut client: TcpStream, to: SocketAddr, patience: Duration) -> i
         if let Err(error) = stream.set_nodelay(true) {
             debug!(%error, "TCP_NODELAY could not be set");
         }
+    }
+    if let Some(version) = greeting {
+        // It fits into an empty send buffer, so nobody is waited for.
+        server.write_all(&version.header(client.peer_addr()?, client.local_addr()?)).await?;
     }
     let copied =
         tokio::io::copy_bidirectional_with_sizes(&mut client, &mut server, BUFFER_BYTES, BUFFER_BYTES);

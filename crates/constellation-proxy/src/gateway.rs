@@ -22,6 +22,7 @@ use tracing::{info, warn};
 use crate::{
     datagrams,
     forward::{self, Counters, Limits},
+    greeting::ProxyProtocol,
     ports::{Claim, PortBook, PortRange, PortsExhausted},
 };
 
@@ -73,6 +74,8 @@ pub struct Forward {
     pub protocol: Protocol,
     /// Where this machine reaches it.
     pub upstream: SocketAddr,
+    /// How the container is greeted. Of TCP alone, and for as long as the endpoint is open: labels of a container never change.
+    pub greeting: Option<ProxyProtocol>,
 }
 
 impl Forward {
@@ -277,6 +280,7 @@ impl Gateway {
                     connections_max: self.config.connections_max,
                     connect_timeout: self.config.connect_timeout,
                     linger: self.config.linger,
+                    greeting: forward.greeting,
                 };
                 let task = forward::run(listener, watched, limits, counted, ending);
                 self.supervisor.spawn(name, Early::Fine, task);

@@ -13,10 +13,12 @@
 mod datagrams;
 mod forward;
 mod gateway;
+mod greeting;
 pub mod http;
 mod ports;
 
 pub use self::{
     gateway::{Forward, Gateway, GatewayConfig, GatewayError, GatewayHandle, GatewayStatus, Opened},
+    greeting::ProxyProtocol,
     ports::{Claim, PortBook, PortRange, PortsExhausted},
 };

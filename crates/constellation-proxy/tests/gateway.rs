@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
 
 use constellation_core::Protocol;
-use constellation_proxy::{Forward, Gateway, GatewayConfig, GatewayHandle, PortRange};
+use constellation_proxy::{Forward, Gateway, GatewayConfig, GatewayHandle, PortRange, ProxyProtocol};
 use constellation_tasks::{Drained, Early, Supervisor};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -30,7 +30,7 @@ async fn service(supervisor: &Supervisor, name: &'static str) -> SocketAddr {
 
 fn forward(instance: &str, upstream: SocketAddr) -> Forward {
     let (service, instance) = ("web".parse().unwrap(), instance.parse().unwrap());
-    Forward { service, instance, port: 80, protocol: Protocol::Tcp, upstream }
+    Forward { service, instance, port: 80, protocol: Protocol::Tcp, upstream, greeting: None }
 }
 
 /// A range of its own per test, so that tests may run side by side.
@@ -65,6 +65,25 @@ async fn a_connection_to_the_mesh_address_reaches_the_container_and_back() {
     let mut all = String::new();
     stream.read_to_string(&mut all).await.unwrap();
     assert_eq!(all, "onehello", "a half-closed connection still gets its answer");
+}
+
+#[tokio::test]
+async fn a_container_that_asks_for_it_is_told_the_client_before_the_first_byte() {
+    let supervisor = Supervisor::new();
+    let container = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let gateway = Gateway::start(config("41180-41199"), &supervisor).await;
+    for (instance, version) in [("a", ProxyProtocol::V1), ("b", ProxyProtocol::V2)] {
+        let greeted =
+            Forward { greeting: Some(version), ..forward(instance, container.local_addr().unwrap()) };
+        let listen = open(&gateway, [greeted]).await[0];
+        let mut client = TcpStream::connect(listen).await.unwrap();
+        let expected = [&version.header(client.local_addr().unwrap(), listen)[..], b"hello"].concat();
+        client.write_all(b"hello").await.unwrap();
+        client.shutdown().await.unwrap();
+        let mut received = Vec::new();
+        container.accept().await.unwrap().0.read_to_end(&mut received).await.unwrap();
+        assert_eq!(received, expected);
+    }
 }
 
 #[tokio::test]

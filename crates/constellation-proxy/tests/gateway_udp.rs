@@ -26,7 +26,7 @@ async fn service(supervisor: &Supervisor, name: &'static str) -> SocketAddr {
 
 fn forward(upstream: SocketAddr) -> Forward {
     let (service, instance) = ("dns".parse().unwrap(), "a".parse().unwrap());
-    Forward { service, instance, port: 53, protocol: Protocol::Udp, upstream }
+    Forward { service, instance, port: 53, protocol: Protocol::Udp, upstream, greeting: None }
 }
 
 fn config(ports: &str) -> GatewayConfig {

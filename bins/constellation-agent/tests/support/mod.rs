@@ -7,6 +7,7 @@ pub(crate) mod chromium;
 pub(crate) mod http;
 pub(crate) mod page;
 pub(crate) mod tls;
+pub(crate) mod traefik;
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener},
@@ -193,7 +194,7 @@ impl Node {
     }
 
     /// Waits for a state, and says what was there instead when it does not come.
-    pub(crate) fn wait(&self, what: &str, state: impl Fn(&Self) -> bool) {
+    pub(crate) fn wait(&self, what: &str, mut state: impl FnMut(&Self) -> bool) {
         if comes(|| state(self)) {
             return;
         }
