@@ -1,4 +1,5 @@
-//! How long a document takes: rendered from a view, checked, turned into bytes, and answered when nothing changed.
+//! How long a document takes: rendered from a view, checked, turned into bytes; the same after one change; and answered when nothing
+//! changed.
 //!
 //! `cargo run --release -p constellation-traefik --example render_bench [services] [nodes]`; the last line is JSON.
 #![allow(clippy::unwrap_used, reason = "a bench that cannot go on may end")]
@@ -18,7 +19,7 @@ use constellation_core::{
     view::NodeView,
 };
 use constellation_tasks::{Supervisor, SystemClock};
-use constellation_traefik::{Provider, ProviderConfig, RenderConfig, render};
+use constellation_traefik::{Provider, ProviderConfig, RenderConfig, Renderer, render};
 use tokio::sync::watch;
 
 const ROUNDS: usize = 200;
@@ -27,7 +28,7 @@ fn main() {
     let argument = |index: usize, default: u16| {
         std::env::args().nth(index).map_or(default, |text| text.parse().unwrap())
     };
-    let (services, nodes) = (argument(1, 1000), argument(2, 5));
+    let (services, nodes) = (argument(1, 560), argument(2, 5));
     let view = view(services, nodes);
     let config = RenderConfig { domain: "example.org".parse().ok(), ..RenderConfig::default() };
 
@@ -41,15 +42,63 @@ fn main() {
     let rendered = measure("render", || drop(std::hint::black_box(render(&view, &config))));
     let checked = measure("validate", || document.validate().unwrap());
     let written = measure("to bytes", || drop(std::hint::black_box(document.to_bytes())));
+    let whole = measure("all of it anew", || {
+        let document = Renderer::new(config.clone()).render(&view).document;
+        document.validate().unwrap();
+        drop(std::hint::black_box(document.to_bytes()));
+    });
+    let changed = changes(&view, &config);
+    println!("wanted: all of it under 50 ms, one change under 5 ms");
     let answered = answers(&view, config);
     println!(
         "{{\"bench\":\"traefik_render\",\"services\":{services},\"nodes\":{nodes},\"bytes\":{bytes},\
-         \"render_ms\":{},\"validate_ms\":{},\"to_bytes_ms\":{},\"answer_unchanged_ms\":{}}}",
+         \"render_ms\":{},\"validate_ms\":{},\"to_bytes_ms\":{},\"whole_ms\":{},\"change_ms\":{},\
+         \"answer_unchanged_ms\":{}}}",
         rendered.json(),
         checked.json(),
         written.json(),
+        whole.json(),
+        changed.json(),
         answered.json()
     );
+}
+
+/// How long it takes from a view in which one instance has fallen ill, or is well again, to the bytes that Traefik is given; what the
+/// provider does for each change, with the document before that it replaces.
+fn changes(view: &Arc<ClusterView>, config: &RenderConfig) -> Percentiles {
+    let mut renderer = Renderer::new(config.clone());
+    let mut served = renderer.render(view).document;
+    let mut bytes = served.to_bytes();
+    let mut views = (0..=ROUNDS).map(|round| with_one_ill(view, round / 2, round % 2 == 0));
+    let mut next = views.next();
+    measure_each("one change", || {
+        let Some(view) = next.take() else { return Duration::ZERO };
+        let (took, ()) = timed(|| {
+            let update = renderer.render(&view);
+            update.document.validate_parts(&update.changed.unwrap()).unwrap();
+            if update.document != served {
+                bytes = update.document.to_bytes();
+                served = update.document;
+            }
+        });
+        next = views.next();
+        took
+    })
+}
+
+/// A view in which only what one node says is another value, as gossip brings it.
+fn with_one_ill(view: &ClusterView, number: usize, ill: bool) -> Arc<ClusterView> {
+    let incarnations = view.members().enumerate().map(|(index, member)| {
+        let mut node = Arc::clone(&member.node);
+        if index == 0 {
+            let said = Arc::make_mut(&mut node);
+            let instances = said.instances.len();
+            let instance = said.instances.values_mut().nth(number % instances).unwrap();
+            instance.health = if ill { Health::Unhealthy } else { Health::Healthy };
+        }
+        Incarnation { node, live: member.live }
+    });
+    Arc::new(ClusterView::derive(view.me().clone(), view.version() + 1, incarnations))
 }
 
 /// How long an unchanged document takes to be answered over one kept connection, as Traefik asks.
@@ -103,15 +152,19 @@ impl Percentiles {
 }
 
 #[expect(clippy::disallowed_methods, reason = "a bench measures")]
+fn timed<T>(work: impl FnOnce() -> T) -> (Duration, T) {
+    let start = Instant::now();
+    let done = work();
+    (start.elapsed(), done)
+}
+
 fn measure(what: &str, mut work: impl FnMut()) -> Percentiles {
+    measure_each(what, || timed(&mut work).0)
+}
+
+fn measure_each(what: &str, mut work: impl FnMut() -> Duration) -> Percentiles {
     work();
-    let mut times: Vec<f64> = (0..ROUNDS)
-        .map(|_| {
-            let start = Instant::now();
-            work();
-            start.elapsed().as_secs_f64() * 1000.0
-        })
-        .collect();
+    let mut times: Vec<f64> = (0..ROUNDS).map(|_| work().as_secs_f64() * 1000.0).collect();
     times.sort_by(f64::total_cmp);
     let at = |percent: usize| times[(ROUNDS * percent / 100).min(ROUNDS - 1)];
     println!("{what:32} best {:8.3} ms   p50 {:8.3} ms   p99 {:8.3} ms", at(0), at(50), at(99));

@@ -28,6 +28,6 @@ pub use self::{
         LastKnownGoodError, LastKnownGoodStatus, Provider, ProviderConfig, ProviderError, ProviderState,
         Served, TraefikHandle, TraefikStatus,
     },
-    render::{RenderConfig, Rendered, RouteProblem, render},
+    render::{RenderConfig, Rendered, Renderer, RouteProblem, render},
     static_config::{StaticConfig, static_config},
 };

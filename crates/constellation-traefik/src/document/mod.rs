@@ -9,8 +9,10 @@
 
 mod duration;
 mod l4;
+mod shared;
 mod tls;
 mod validate;
+mod write;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -21,8 +23,9 @@ use crate::names;
 pub use self::{
     duration::GoDuration,
     l4::{L4LoadBalancer, L4Server, L4Service, ProxyProtocol, Tcp, TcpRouter, TcpTls, Udp, UdpRouter},
+    shared::Shared,
     tls::{InlineCertificate, TlsSection},
-    validate::{DocumentFault, InvalidDocument},
+    validate::{DocumentFault, InvalidDocument, Parts},
 };
 
 /// A name of a router, service, middleware or transport. Shared, because most are named in several places.
@@ -59,10 +62,10 @@ pub struct DynamicConfig {
 pub struct Http {
     /// Which requests go where.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub routers: BTreeMap<Name, Router>,
+    pub routers: BTreeMap<Name, Shared<Router>>,
     /// Load balancers.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub services: BTreeMap<Name, Service>,
+    pub services: BTreeMap<Name, Shared<Service>>,
     /// What happens on the way.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub middlewares: BTreeMap<Name, Middleware>,
@@ -320,8 +323,7 @@ pub struct ForwardingTimeouts {
 impl DynamicConfig {
     /// The document as Traefik gets it. Equal documents have equal bytes.
     pub fn to_bytes(&self) -> Vec<u8> {
-        // Values of these types always serialise: every key is a string, and nothing in them can fail.
-        serde_json::to_vec(self).unwrap_or_default()
+        write::document(self, &TlsSection::default())
     }
 
     /// Whether it routes nothing.
@@ -331,14 +333,7 @@ impl DynamicConfig {
 
     /// The document with certificates added. Traefik refuses an empty map, so what says nothing is not there.
     pub fn to_bytes_with(&self, tls: &TlsSection) -> Vec<u8> {
-        #[derive(Serialize)]
-        struct Whole<'d> {
-            #[serde(flatten)]
-            document: &'d DynamicConfig,
-            #[serde(skip_serializing_if = "TlsSection::is_empty")]
-            tls: &'d TlsSection,
-        }
-        serde_json::to_vec(&Whole { document: self, tls }).unwrap_or_default()
+        write::document(self, tls)
     }
 
     /// How many different servers it leads to.
@@ -346,7 +341,7 @@ impl DynamicConfig {
         self.http
             .services
             .values()
-            .filter_map(Service::as_load_balancer)
+            .filter_map(|service| service.as_load_balancer())
             .flat_map(LoadBalancer::urls)
             .collect()
     }

@@ -22,8 +22,8 @@ fn balancer(urls: &[&str]) -> Service {
 
 fn document() -> DynamicConfig {
     let mut document = DynamicConfig::default();
-    document.http.routers.insert("a".into(), router("a"));
-    document.http.services.insert("a".into(), balancer(&["http://10.0.0.1:80"]));
+    document.http.routers.insert("a".into(), router("a").into());
+    document.http.services.insert("a".into(), balancer(&["http://10.0.0.1:80"]).into());
     document
 }
 
@@ -42,14 +42,15 @@ fn a_document_without_content_has_no_maps_at_all() {
 fn fields_are_spelt_as_traefik_spells_them_and_absent_ones_are_left_out() {
     let mut document = document();
     document.http.routers.get_mut("a").unwrap().tls = Some(Box::default());
-    document.http.services.insert("none".into(), balancer(&[]));
+    document.http.services.insert("none".into(), balancer(&[]).into());
     document.http.services.insert(
         "f".into(),
         Service::Failover(Failover {
             service: "a".into(),
             fallback: "none".into(),
             errors: FailoverErrors { status: ["502-504".into()].into(), max_request_body_bytes: 1 },
-        }),
+        })
+        .into(),
     );
     document.http.servers_transports.insert(
         "t".into(),
@@ -91,11 +92,16 @@ fn what_traefik_would_refuse_or_misread_is_a_fault() {
             fault(|http| http.routers.get_mut("a").unwrap().middlewares = ["x".into()].into()),
             "a middleware that is not",
         ),
-        (fault(|http| drop(http.routers.insert("a@b".into(), router("a")))), "would misread"),
-        (fault(|http| drop(http.services.insert("b".into(), balancer(&["10.0.0.1:80"])))), "URL is none"),
+        (fault(|http| drop(http.routers.insert("a@b".into(), router("a").into()))), "would misread"),
+        (
+            fault(|http| drop(http.services.insert("b".into(), balancer(&["10.0.0.1:80"]).into()))),
+            "URL is none",
+        ),
         (
             fault(|http| {
-                drop(http.services.insert("b".into(), Service::Weighted(Weighted { services: vec![] })));
+                drop(
+                    http.services.insert("b".into(), Service::Weighted(Weighted { services: vec![] }).into()),
+                );
             }),
             "distributes over nothing",
         ),
@@ -103,7 +109,7 @@ fn what_traefik_would_refuse_or_misread_is_a_fault() {
             fault(|http| {
                 let errors = FailoverErrors { status: ["502".into()].into(), max_request_body_bytes: 0 };
                 let circle = Failover { service: "b".into(), fallback: "a".into(), errors };
-                http.services.insert("b".into(), Service::Failover(circle));
+                http.services.insert("b".into(), Service::Failover(circle).into());
             }),
             "falls over between what is not there",
         ),

@@ -34,36 +34,31 @@ impl DynamicConfig {
     /// of the form that Traefik wants, and that no list is empty where emptiness has a meaning of its own.
     pub fn validate(&self) -> Result<(), InvalidDocument> {
         let mut check = Check { http: &self.http, faults: Vec::new() };
-        for (name, router) in &self.http.routers {
-            check.router(name, router);
-        }
-        for (name, service) in &self.http.services {
-            check.service(name, service);
-        }
-        for (name, middleware) in &self.http.middlewares {
-            check.name("middleware", name);
-            let object = || format!("middleware `{name}`");
-            match middleware {
-                Middleware::Retry(retry) => {
-                    check.demand(retry.attempts >= 2, object, "tries less than twice");
-                }
-                Middleware::Written(value) => {
-                    check.demand(conforms(value, HTTP_MIDDLEWARES), object, "is none that Traefik knows");
-                }
-            }
-        }
-        check.tcp(&self.tcp);
-        check.udp(&self.udp);
-        for (name, transport) in &self.http.servers_transports {
-            check.name("transport", name);
-            let timeouts = &transport.forwarding_timeouts;
-            let positive = !timeouts.dial_timeout.0.is_zero()
-                && timeouts.response_header_timeout.is_none_or(|timeout| !timeout.0.is_zero());
-            // Zero is Traefik's word for "no limit".
-            check.demand(positive, || format!("transport `{name}`"), "has a timeout of zero");
-        }
-        if check.faults.is_empty() { Ok(()) } else { Err(InvalidDocument { faults: check.faults }) }
+        self.http.routers.iter().for_each(|(name, router)| check.router(name, router));
+        self.http.services.iter().for_each(|(name, service)| check.service(name, service));
+        check.shared(self);
+        check.done()
     }
+
+    /// The same for a document of which only these routers and services are not as in one that was found sound.
+    pub fn validate_parts(&self, parts: &Parts) -> Result<(), InvalidDocument> {
+        let mut check = Check { http: &self.http, faults: Vec::new() };
+        let routers = parts.routers.iter().filter_map(|name| self.http.routers.get_key_value(name));
+        routers.for_each(|(name, router)| check.router(name, router));
+        let services = parts.services.iter().filter_map(|name| self.http.services.get_key_value(name));
+        services.for_each(|(name, service)| check.service(name, service));
+        check.shared(self);
+        check.done()
+    }
+}
+
+/// Some of the routers and services of a document, by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Parts {
+    /// HTTP routers.
+    pub routers: Vec<Name>,
+    /// HTTP services.
+    pub services: Vec<Name>,
 }
 
 struct Check<'a> {
@@ -72,6 +67,36 @@ struct Check<'a> {
 }
 
 impl Check<'_> {
+    fn done(self) -> Result<(), InvalidDocument> {
+        if self.faults.is_empty() { Ok(()) } else { Err(InvalidDocument { faults: self.faults }) }
+    }
+
+    /// What routers and services share, and what is below HTTP.
+    fn shared(&mut self, document: &DynamicConfig) {
+        for (name, middleware) in &self.http.middlewares {
+            self.name("middleware", name);
+            let object = || format!("middleware `{name}`");
+            match middleware {
+                Middleware::Retry(retry) => {
+                    self.demand(retry.attempts >= 2, object, "tries less than twice");
+                }
+                Middleware::Written(value) => {
+                    self.demand(conforms(value, HTTP_MIDDLEWARES), object, "is none that Traefik knows");
+                }
+            }
+        }
+        self.tcp(&document.tcp);
+        self.udp(&document.udp);
+        for (name, transport) in &self.http.servers_transports {
+            self.name("transport", name);
+            let timeouts = &transport.forwarding_timeouts;
+            let positive = !timeouts.dial_timeout.0.is_zero()
+                && timeouts.response_header_timeout.is_none_or(|timeout| !timeout.0.is_zero());
+            // Zero is Traefik's word for "no limit".
+            self.demand(positive, || format!("transport `{name}`"), "has a timeout of zero");
+        }
+    }
+
     fn demand(&mut self, holds: bool, object: impl FnOnce() -> String, fault: &str) {
         if !holds {
             self.faults.push(DocumentFault { object: object(), fault: fault.to_owned() });
@@ -115,15 +140,17 @@ impl Check<'_> {
                     object,
                     "has a part without weight",
                 );
-                let known =
-                    |part: &Name| !matches!(self.http.services.get(part), None | Some(Service::Weighted(_)));
+                let known = |part: &Name| {
+                    !matches!(self.http.services.get(part).map(|it| &**it), None | Some(Service::Weighted(_)))
+                };
                 let known = weighted.services.iter().all(|part| known(&part.name));
                 self.demand(known, object, "distributes over what is not there");
             }
             Service::Failover(failover) => {
                 // Load balancers alone, so that references cannot go in a circle.
-                let known =
-                    |part: &Name| matches!(self.http.services.get(part), Some(Service::LoadBalancer(_)));
+                let known = |part: &Name| {
+                    matches!(self.http.services.get(part).map(|it| &**it), Some(Service::LoadBalancer(_)))
+                };
                 let known = known(&failover.service) && known(&failover.fallback);
                 self.demand(known, object, "falls over between what is not there");
                 self.demand(failover.service != failover.fallback, object, "falls over to itself");

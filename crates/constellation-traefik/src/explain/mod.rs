@@ -115,7 +115,7 @@ pub fn explain(document: &DynamicConfig, view: &ClusterView, request: &Request) 
     let takes = |router: &Router| parse_generated(&router.rule).is_ok_and(|rule| rule.matches(request));
     let routers = document.http.routers.iter().filter(|(_, router)| takes(router));
     let mut routers: Vec<(Name, Router)> =
-        routers.map(|(name, router)| (Name::clone(name), router.clone())).collect();
+        routers.map(|(name, router)| (Name::clone(name), Router::clone(router))).collect();
     routers.sort_by(|(a, one), (b, other)| other.priority.cmp(&one.priority).then_with(|| a.cmp(b)));
     let mut explained = Explained { routers, ..Explained::default() };
     if let Some((_, winner)) = explained.routers.first() {
@@ -181,7 +181,7 @@ fn walk(
     }
     // Behind our own proxy are the servers that it chooses from.
     let name = name.strip_suffix(names::PROXY).unwrap_or(name);
-    match document.http.services.get(name) {
+    match document.http.services.get(name).map(|service| &**service) {
         Some(Service::LoadBalancer(balancer)) => {
             servers.extend(balancer.servers.iter().map(|server| Name::clone(&server.url)));
         }

@@ -64,7 +64,7 @@ impl HoldBack {
     }
 
     /// What is served now that the cluster renders to `next`.
-    pub fn settle(&mut self, view: &ClusterView, next: DynamicConfig, now: Moment) -> Settled {
+    pub fn settle(&mut self, view: &ClusterView, next: Arc<DynamicConfig>, now: Moment) -> Settled {
         let evidence = view.evidence();
         if self.last_loss.is_none_or(|loss| now.since(loss) >= STEADY) {
             self.steady.clone_from(&self.served);
@@ -88,7 +88,7 @@ impl HoldBack {
     }
 
     /// While the agent starts, what it has not seen yet is not taken away. What it has seen and sees no more is.
-    fn settle_start(&mut self, next: DynamicConfig, evidence: Evidence) -> Settled {
+    fn settle_start(&mut self, next: Arc<DynamicConfig>, evidence: Evidence) -> Settled {
         let Some(before) = &mut self.before_start else {
             if self.served.is_none() && next.is_empty() {
                 return Settled { document: None, held: None };
@@ -101,8 +101,7 @@ impl HoldBack {
         self.serve(document, held)
     }
 
-    fn serve(&mut self, document: DynamicConfig, held: Option<Held>) -> Settled {
-        let document = Arc::new(document);
+    fn serve(&mut self, document: Arc<DynamicConfig>, held: Option<Held>) -> Settled {
         self.served = Some(Arc::clone(&document));
         Settled { document: Some(document), held }
     }

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeSet, HashMap},
     net::{IpAddr, SocketAddr},
+    sync::Arc,
 };
 
 use constellation_core::{Evidence, Governor, Verdict};
@@ -12,7 +13,7 @@ use super::{
     l4::{self, Doomed},
 };
 use crate::{
-    document::{DynamicConfig, Http, LoadBalancer, Name, Router, Service},
+    document::{DynamicConfig, Http, LoadBalancer, Name, Router, Service, Shared},
     names::{self, family, other_half},
 };
 
@@ -36,10 +37,10 @@ pub struct Situation {
 /// - A router that rivals one of `next` is not kept.
 pub fn settle(
     previous: &DynamicConfig,
-    next: DynamicConfig,
+    next: Arc<DynamicConfig>,
     situation: &Situation,
     governor: &Governor,
-) -> (DynamicConfig, Option<Held>) {
+) -> (Arc<DynamicConfig>, Option<Held>) {
     if !situation.starting && !situation.evidence.looks_cut_off() {
         return (next, None);
     }
@@ -58,19 +59,19 @@ pub fn settle(
         }
     };
     let grounds = Grounds::of(&next.http);
-    let kept: Vec<(&str, Vec<(&Name, &Router)>)> = doomed
+    let kept: Vec<(&str, Members<'_>)> = doomed
         .into_iter()
         .map(|family| (family, members(&previous.http, family)))
         .filter(|(family, members)| !members.iter().any(|(_, router)| grounds.rival(family, router)))
         .collect();
     drop(grounds);
     let mut routers = kept.len();
-    let mut settled = next;
+    let mut settled = Arc::unwrap_or_clone(next);
     for (family, members) in kept {
         keep(&previous.http, &mut settled.http, family, members, situation);
     }
     routers += below_http.keep(previous, &mut settled, situation);
-    (settled, (routers > 0).then_some(Held { routers, reason }))
+    (Arc::new(settled), (routers > 0).then_some(Held { routers, reason }))
 }
 
 fn judge(
@@ -122,8 +123,11 @@ fn doomed_families<'p>(previous: &'p Http, next: &Http, situation: &Situation) -
         .collect()
 }
 
+/// Routers by name.
+type Members<'h> = Vec<(&'h Name, &'h Shared<Router>)>;
+
 /// The routers of a family.
-fn members<'h>(http: &'h Http, family: &str) -> Vec<(&'h Name, &'h Router)> {
+fn members<'h>(http: &'h Http, family: &str) -> Members<'h> {
     let other = other_half(family);
     [family, &other].into_iter().filter_map(|name| http.routers.get_key_value(name)).collect()
 }
@@ -145,10 +149,10 @@ pub(super) fn forget_what_lives(earlier: &mut DynamicConfig, later: &DynamicConf
 }
 
 /// A service and all that it refers to. References lead at most two levels down; see the document's validation.
-fn closure<'h>(http: &'h Http, service: &str) -> Vec<(&'h Name, &'h Service)> {
+fn closure<'h>(http: &'h Http, service: &str) -> Vec<(&'h Name, &'h Shared<Service>)> {
     let behind_proxy =
         service.strip_suffix(names::PROXY).and_then(|plain| http.services.get_key_value(plain));
-    let mut found: Vec<(&Name, &Service)> =
+    let mut found: Vec<(&Name, &Shared<Service>)> =
         http.services.get_key_value(service).into_iter().chain(behind_proxy).collect();
     let mut next = 0;
     while let Some((_, service)) = found.get(next) {
@@ -164,13 +168,7 @@ fn closure<'h>(http: &'h Http, service: &str) -> Vec<(&'h Name, &'h Service)> {
 }
 
 /// Brings a family of routers over from the previous document, with all that it needs.
-fn keep(
-    previous: &Http,
-    settled: &mut Http,
-    family: &str,
-    members: Vec<(&Name, &Router)>,
-    situation: &Situation,
-) {
+fn keep(previous: &Http, settled: &mut Http, family: &str, members: Members<'_>, situation: &Situation) {
     settled.routers.remove(family);
     settled.routers.remove(other_half(family).as_str());
     for (name, router) in members {
@@ -201,13 +199,19 @@ fn keep_middleware(previous: &Http, settled: &mut Http, name: &str, situation: &
 }
 
 /// Brings a service over, unless the next document has servers for it.
-fn keep_service(previous: &Http, settled: &mut Http, name: &Name, service: &Service, situation: &Situation) {
+fn keep_service(
+    previous: &Http,
+    settled: &mut Http,
+    name: &Name,
+    service: &Shared<Service>,
+    situation: &Situation,
+) {
     let empty = |balancer: &LoadBalancer| balancer.servers.is_empty();
     if settled.services.get(name).is_some_and(|service| !service.as_load_balancer().is_some_and(empty)) {
         return;
     }
     let mut kept = service.clone();
-    if let Service::LoadBalancer(balancer) = &mut kept {
+    if let Service::LoadBalancer(balancer) = &mut *kept {
         balancer.servers.retain(|server| !situation.is_certain(&server.url));
         if let Some(transport) = &balancer.servers_transport
             && let Some((name, transport)) = previous.servers_transports.get_key_value(transport)

@@ -30,7 +30,7 @@ use self::{last_known_good::LastKnownGood, routes::Routes, status::Polls};
 use crate::{
     document::{DynamicConfig, TlsSection},
     hold_back::HoldBack,
-    render::RenderConfig,
+    render::{RenderConfig, Renderer},
 };
 
 /// How the provider works.
@@ -157,7 +157,8 @@ impl Provider {
         );
         supervisor.spawn("traefik provider", Early::Fatal, answers);
         let hold_back = HoldBack::new(config.governor, known, clock.now(), config.grace);
-        let routes = Routes { config: config.render, hold_back, view, certificates, served, state, clock };
+        let renderer = Renderer::new(config.render);
+        let routes = Routes { renderer, hold_back, view, certificates, served, state, clock, sound: false };
         supervisor.spawn("traefik routes", Early::Fatal, routes.run(supervisor.shutdown()));
         Ok(handle)
     }

@@ -11,7 +11,7 @@ use super::{Served, status::RoutesState};
 use crate::{
     document::{DynamicConfig, TlsSection},
     hold_back::{Held, HoldBack},
-    render::{RenderConfig, RouteProblem, render},
+    render::{Renderer, RouteProblem},
 };
 
 /// Between two renderings. The first change of a burst is served at once; Traefik would not see more of them anyway.
@@ -19,13 +19,15 @@ const PACE: Duration = Duration::from_millis(20);
 
 /// The task that owns what is served.
 pub(super) struct Routes {
-    pub(super) config: RenderConfig,
+    pub(super) renderer: Renderer,
     pub(super) hold_back: HoldBack,
     pub(super) view: watch::Receiver<Arc<ClusterView>>,
     pub(super) certificates: watch::Receiver<Arc<TlsSection>>,
     pub(super) served: watch::Sender<Arc<Served>>,
     pub(super) state: watch::Sender<Arc<RoutesState>>,
     pub(super) clock: Arc<dyn Clock>,
+    /// Whether what was rendered last was found to be what Traefik takes.
+    pub(super) sound: bool,
 }
 
 impl Routes {
@@ -67,21 +69,32 @@ impl Routes {
         }
     }
 
-    fn turn(&mut self, view: &ClusterView, said: &mut Said) {
-        let rendered = render(view, &self.config);
+    fn turn(&mut self, view: &Arc<ClusterView>, said: &mut Said) {
+        let rendered = self.renderer.render(view);
         said.problems(&rendered.problems);
-        let settled = self.hold_back.settle(view, rendered.document, self.clock.now());
-        let (document, held) = match settled.document {
-            Some(document) => match document.validate() {
-                Ok(()) => (Some(document), settled.held),
-                Err(invalid) => {
-                    // Traefik would refuse it as a whole and keep what it has; so do we, and say it.
-                    error!(%invalid, "the routes were rendered to what Traefik would refuse; the last ones stay");
-                    (self.served.borrow().document.clone(), settled.held)
+        let settled = self.hold_back.settle(view, Arc::clone(&rendered.document), self.clock.now());
+        let sound = match &settled.document {
+            None => Ok(()),
+            // Then it is the last one that was rendered and found sound, but for these parts.
+            Some(document) => match &rendered.changed {
+                Some(parts) if self.sound && Arc::ptr_eq(document, &rendered.document) => {
+                    document.validate_parts(parts)
                 }
+                _ => document.validate(),
             },
-            None => (None, settled.held),
         };
+        let rendered_is_settled =
+            settled.document.as_ref().is_some_and(|document| Arc::ptr_eq(document, &rendered.document));
+        self.sound = sound.is_ok() && rendered_is_settled;
+        let document = match sound {
+            Ok(()) => settled.document,
+            Err(invalid) => {
+                // Traefik would refuse it as a whole and keep what it has; so do we, and say it.
+                error!(%invalid, "the routes were rendered to what Traefik would refuse; the last ones stay");
+                self.served.borrow().document.clone()
+            }
+        };
+        let held = settled.held;
         said.held(held.as_ref());
         let changed = self.publish(document);
         self.state.send_modify(|state| {

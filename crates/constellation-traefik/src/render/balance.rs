@@ -41,11 +41,12 @@ use constellation_core::{
 
 use serde_json::json;
 
-use super::config::RenderConfig;
+use super::{config::RenderConfig, problem::RouteProblem};
 use crate::{
     document::{
         Cookie, Failover, FailoverErrors, ForwardingTimeouts, GoDuration, HealthCheck, LoadBalancer,
-        Middleware, Name, Names, Retry, Server, ServersTransport, Service, Sticky, Weighted, WeightedService,
+        Middleware, Name, Names, Retry, Router, Server, ServersTransport, Service, Shared, Sticky, Weighted,
+        WeightedService,
     },
     names,
 };
@@ -67,27 +68,49 @@ pub(super) struct Target<'a> {
     pub(super) url: Name,
 }
 
-/// What is made on the way, by name.
+/// What is made of one service.
+#[derive(Default)]
+pub(super) struct Fragment {
+    pub(super) routers: Vec<(Name, Shared<Router>)>,
+    pub(super) services: Vec<(Name, Shared<Service>)>,
+    pub(super) middlewares: Vec<(Name, Middleware)>,
+    /// Which of the transports it uses.
+    pub(super) transports: Vec<Name>,
+    /// Whether it uses the middleware that tries again.
+    pub(super) retries: bool,
+    pub(super) problems: Vec<RouteProblem>,
+}
+
+/// What is made on the way.
 pub(super) struct Made {
     /// The statuses that make a request fail over, for all to share.
     failover_status: Names,
     /// Where names are put together; kept, because there are many.
     scratch: String,
-    pub(super) services: Vec<(Name, Service)>,
+    /// Of the service that it is the turn of.
+    pub(super) fragment: Fragment,
+    /// All that any service has used.
     pub(super) transports: BTreeMap<Name, ServersTransport>,
-    pub(super) middlewares: BTreeMap<Name, Middleware>,
 }
 
 impl Made {
-    /// Nothing yet, with room for so many services.
-    pub(super) fn with_capacity(services: usize) -> Self {
+    /// Nothing yet.
+    pub(super) fn new() -> Self {
         Self {
             failover_status: [FAILOVER_STATUS.into()].into(),
             scratch: String::new(),
-            services: Vec::with_capacity(services),
+            fragment: Fragment::default(),
             transports: BTreeMap::new(),
-            middlewares: BTreeMap::new(),
         }
+    }
+
+    /// The middleware that tries again.
+    pub(super) fn retry() -> (Name, Middleware) {
+        (names::RETRY.into(), Middleware::Retry(Retry { attempts: RETRY_ATTEMPTS }))
+    }
+
+    fn push(&mut self, name: Name, service: Service) {
+        self.fragment.services.push((name, service.into()));
     }
 
     /// A name from its parts.
@@ -179,9 +202,7 @@ pub(super) fn balance(
     if !repeatable {
         return Lead::One { service: plain, retry: false };
     }
-    made.middlewares
-        .entry(names::RETRY.into())
-        .or_insert_with(|| Middleware::Retry(Retry { attempts: RETRY_ATTEMPTS }));
+    made.fragment.retries = true;
     if !config.failover_on_errors {
         return Lead::One { service: plain, retry: true };
     }
@@ -195,12 +216,12 @@ pub(super) fn balance(
             let errors = FailoverErrors { status, max_request_body_bytes: FAILOVER_BODY_BYTES_MAX };
             let fallback = Arc::clone(&fallback_of(&units, index).name);
             let pair = Failover { service: Arc::clone(&unit.name), fallback, errors };
-            made.services.push((Arc::clone(&failover), Service::Failover(pair)));
+            made.push(Arc::clone(&failover), Service::Failover(pair));
             WeightedService { name: failover, weight: 1 }
         })
         .collect();
     let safe = made.name(&[name, names::FAILOVER]);
-    made.services.push((Arc::clone(&safe), Service::Weighted(Weighted { services })));
+    made.push(Arc::clone(&safe), Service::Weighted(Weighted { services }));
     Lead::ByMethod { safe, other: plain }
 }
 
@@ -221,15 +242,11 @@ fn through_proxy(
         servers_transport: Some(transport(made, None, config)),
         ..LoadBalancer::default()
     };
-    made.services.push((Arc::clone(&proxied), Service::LoadBalancer(balancer)));
+    made.push(Arc::clone(&proxied), Service::LoadBalancer(balancer));
     let header = json!({ "headers": { "customRequestHeaders": { "X-Constellation-Service": name } } });
-    made.middlewares.insert(Arc::clone(&proxied), Middleware::Written(header));
+    made.fragment.middlewares.push((Arc::clone(&proxied), Middleware::Written(header)));
     let retry = service.failover == FailoverMode::Safe;
-    if retry {
-        made.middlewares
-            .entry(names::RETRY.into())
-            .or_insert_with(|| Middleware::Retry(Retry { attempts: RETRY_ATTEMPTS }));
-    }
+    made.fragment.retries |= retry;
     Lead::Proxied { service: Arc::clone(&proxied), middleware: proxied, retry }
 }
 
@@ -310,7 +327,7 @@ fn push_balancer(
         pass_host_header: service.pass_host_header,
         servers_transport,
     };
-    made.services.push((name, Service::LoadBalancer(balancer)));
+    made.push(name, Service::LoadBalancer(balancer));
 }
 
 /// The transport with these timeouts. Services with the same response timeout share one, and so its connections.
@@ -322,15 +339,19 @@ fn transport(made: &mut Made, response: Option<Duration>, config: &RenderConfig)
             [names::TRANSPORT, names::AT, &at_least_a_millisecond(response).to_string()].concat()
         }
     };
-    if let Some((known, _)) = made.transports.get_key_value(name.as_str()) {
-        return Arc::clone(known);
+    let known = made.transports.get_key_value(name.as_str()).map(|(known, _)| Arc::clone(known));
+    let name = known.unwrap_or_else(|| {
+        let name: Name = name.into();
+        let forwarding_timeouts = ForwardingTimeouts {
+            dial_timeout: at_least_a_millisecond(config.dial_timeout),
+            response_header_timeout: response.map(at_least_a_millisecond),
+        };
+        made.transports.insert(Arc::clone(&name), ServersTransport { forwarding_timeouts });
+        name
+    });
+    if !made.fragment.transports.contains(&name) {
+        made.fragment.transports.push(Arc::clone(&name));
     }
-    let name: Name = name.into();
-    let forwarding_timeouts = ForwardingTimeouts {
-        dial_timeout: at_least_a_millisecond(config.dial_timeout),
-        response_header_timeout: response.map(at_least_a_millisecond),
-    };
-    made.transports.insert(Arc::clone(&name), ServersTransport { forwarding_timeouts });
     name
 }
 

@@ -3,7 +3,7 @@
 use std::{cmp::Reverse, collections::HashMap, net::SocketAddr, sync::Arc};
 
 use constellation_core::{
-    ClusterView, Instance, RouteName, RouteSet, ServiceId, WallTime,
+    ClusterView, Instance, NodeName, RouteName, RouteSet, ServiceId, WallTime,
     route::{HttpService, TcpService},
     view::{Member, NodeView},
 };
@@ -43,6 +43,19 @@ impl<'a> Gathered<'a> {
         let counted = candidates.iter().filter(|candidate| candidate.live == live);
         let oldest = counted.map(|candidate| candidate.instance.since).min().unwrap_or_default();
         Some(Self { id, routes, candidates, routes_from, rank: (!live, oldest) })
+    }
+
+    /// Services with a live instance before those without, then the older.
+    pub(super) const fn rank(&self) -> (bool, WallTime) {
+        self.rank
+    }
+
+    /// The nodes that it is on, by name.
+    pub(super) fn nodes(&self) -> Vec<NodeName> {
+        let mut nodes: Vec<NodeName> =
+            self.candidates.iter().map(|candidate| candidate.node.name.clone()).collect();
+        nodes.dedup();
+        nodes
     }
 
     /// Where an instance serves what the service calls `name`, and what it says of it. While a service is being replaced
@@ -89,11 +102,17 @@ impl<'a> Gathered<'a> {
 
 /// Every service that has routes, in the order in which they claim names.
 pub(super) fn gather(view: &ClusterView) -> Vec<Gathered<'_>> {
+    gather_those(view, |_| true)
+}
+
+/// Of the services that have routes those that are wanted, in the order in which they claim names.
+pub(super) fn gather_those(view: &ClusterView, wanted: impl Fn(&ServiceId) -> bool) -> Vec<Gathered<'_>> {
     // Most services run on several nodes, so the largest node knows nearly as many as there are.
     let room = view.members().map(|member| member.node.instances.len()).max().unwrap_or_default();
     let mut by_service: HashMap<&ServiceId, Vec<Candidate<'_>>> = HashMap::with_capacity(room);
     for member in view.members() {
-        for instance in member.node.instances.values().filter(|instance| instance.routes.is_some()) {
+        let routed = member.node.instances.values().filter(|instance| instance.routes.is_some());
+        for instance in routed.filter(|instance| wanted(&instance.service)) {
             by_service.entry(&instance.service).or_default().push(Candidate::of(member, instance));
         }
     }

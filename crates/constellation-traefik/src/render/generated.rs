@@ -18,10 +18,10 @@ use crate::{
 /// The longest host name that DNS has, in bytes.
 const HOST_BYTES_MAX: usize = 253;
 
-impl<'a> Rendering<'a> {
+impl Rendering {
     /// Makes the generated routes of a service, where there is a domain and the service has not declined.
-    pub(super) fn generate(&mut self, placed: &Placed<'a>) {
-        let Some(domain) = &self.config.domain else { return };
+    pub(super) fn generate(&mut self, placed: &Placed<'_>) {
+        let Some(domain) = self.config.domain.clone() else { return };
         let service = placed.service;
         let Some(name) = &service.routes.generated else { return };
         let Some(balancer) = placed.balancer(name.as_str()) else { return };
@@ -37,7 +37,7 @@ impl<'a> Rendering<'a> {
         let claim = self.claims.label(&label);
         let hosts = Hosts { placed, label: &label, claim, middlewares: &middlewares };
         self.host(&hosts, None, |_| balancer.lead.clone());
-        let mut nodes: Vec<&'a NodeName> =
+        let mut nodes: Vec<&NodeName> =
             service.candidates.iter().map(|candidate| &candidate.node.name).collect();
         nodes.dedup();
         for node in nodes {
@@ -49,7 +49,7 @@ impl<'a> Rendering<'a> {
     }
 
     /// The load balancer over one node's servers: nobody who asks for a node wants the answer of another.
-    fn on_node(&mut self, name: &str, balancer: &Balancer<'a>, node: &NodeName) -> Name {
+    fn on_node(&mut self, name: &str, balancer: &Balancer<'_>, node: &NodeName) -> Name {
         let mut there = balancer.targets.serving().iter().filter(|target| target.node == node);
         let alone = there.next().is_some() && there.next().is_none();
         if alone && matches!(balancer.lead, Lead::ByMethod { .. }) {
@@ -59,18 +59,14 @@ impl<'a> Rendering<'a> {
         // From all servers, so that a cordoned node still answers to its name.
         let targets: Vec<_> =
             balancer.targets.all.iter().filter(|target| target.node == node).cloned().collect();
-        balance_node(&mut self.made, name, node, balancer.spec, &targets, self.config)
+        balance_node(&mut self.made, name, node, balancer.spec, &targets, &self.config)
     }
 
-    fn host(
-        &mut self,
-        hosts: &Hosts<'a, '_>,
-        node: Option<&'a NodeName>,
-        lead: impl FnOnce(&mut Self) -> Lead,
-    ) {
+    fn host(&mut self, hosts: &Hosts<'_>, node: Option<&NodeName>, lead: impl FnOnce(&mut Self) -> Lead) {
         let Hosts { placed, label, claim, middlewares } = *hosts;
         let service = placed.service.id;
-        let domain = self.config.domain.as_ref().map_or("", DomainName::as_str);
+        let domain = self.config.domain.clone();
+        let domain = domain.as_ref().map_or("", DomainName::as_str);
         let (node_name, dot) = node.map_or(("", ""), |node| (node.as_str(), "."));
         let host = |before, after| [before, label, ".", node_name, dot, domain, after];
         let rule = host("Host(`", "`)").concat();
@@ -85,7 +81,7 @@ impl<'a> Rendering<'a> {
             self.problem(service, RouteProblemKind::Contested, host("host `", "`").concat(), text);
             return;
         }
-        if self.claims.is_written(&rule) {
+        if self.claims.is_written(&rule, service) {
             return;
         }
         let lead = lead(self);
@@ -116,8 +112,8 @@ impl<'a> Rendering<'a> {
 }
 
 /// What the generated routes of one service share.
-struct Hosts<'a, 'h> {
-    placed: &'h Placed<'a>,
+struct Hosts<'h> {
+    placed: &'h Placed<'h>,
     label: &'h str,
     /// The label among the claims.
     claim: Label,

@@ -29,7 +29,7 @@ use crate::{
 /// Renders both.
 pub(super) fn render(services: &[Gathered<'_>], problems: &mut Vec<RouteProblem>) -> (Tcp, Udp) {
     let middlewares =
-        Middlewares::gather(services, |service| &service.routes.tcp.middlewares, TCP_MIDDLEWARES, problems);
+        Middlewares::gather(services, |routes| &routes.tcp.middlewares, TCP_MIDDLEWARES, problems);
     let mut tcp = L4 { problems, claims: HashMap::new(), protocol: Protocol::Tcp };
     let mut document = Tcp::default();
     for service in services {
@@ -41,7 +41,7 @@ pub(super) fn render(services: &[Gathered<'_>], problems: &mut Vec<RouteProblem>
         udp.udp(service, &mut datagrams);
     }
     if !document.routers.is_empty() {
-        document.middlewares = middlewares.into_values().collect();
+        document.middlewares = middlewares.values().collect();
     }
     (document, datagrams)
 }
@@ -54,7 +54,7 @@ struct L4<'a, 'p> {
 }
 
 impl<'a> L4<'a, '_> {
-    fn tcp(&mut self, service: &'a Gathered<'a>, middlewares: &Middlewares<'_>, into: &mut Tcp) {
+    fn tcp(&mut self, service: &'a Gathered<'a>, middlewares: &Middlewares, into: &mut Tcp) {
         let routes = &service.routes.tcp;
         let mut own = BTreeSet::new();
         for (name, spec) in &routes.services {
@@ -91,7 +91,7 @@ impl<'a> L4<'a, '_> {
         name: &'a RouteName,
         router: &Written,
         own: &BTreeSet<&str>,
-        middlewares: &Middlewares<'_>,
+        middlewares: &Middlewares,
     ) -> Result<Option<TcpRouter>, String> {
         self.leads(&router.service, own)?;
         if router.entry_points.is_empty() {

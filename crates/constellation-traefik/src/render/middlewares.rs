@@ -1,8 +1,11 @@
 //! Middlewares that labels define: one space of names for all, as Traefik's Docker provider has it.
 
-use std::collections::{BTreeMap, HashMap, hash_map::Entry};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
-use constellation_core::{RouteName, ServiceId};
+use constellation_core::{RouteName, RouteSet, ServiceId};
 use serde_json::Value;
 
 use super::{Gathered, RouteProblem, RouteProblemKind, is_foreign};
@@ -11,22 +14,32 @@ use crate::{
     schema::{Field, conforms},
 };
 
+/// Where a service's middlewares of one kind of router are.
+pub(super) type Of = fn(&RouteSet) -> &BTreeMap<RouteName, Value>;
+
 /// The middlewares of all services, by name in lower case. Of two with one name the older service's counts.
-#[derive(Default)]
-pub(super) struct Middlewares<'a> {
-    known: HashMap<String, (&'a RouteName, &'a Value, &'a ServiceId)>,
+pub(super) struct Middlewares {
+    known: HashMap<String, Known>,
+    of: Of,
 }
 
-impl<'a> Middlewares<'a> {
+struct Known {
+    name: RouteName,
+    /// Where its definition is.
+    routes: Arc<RouteSet>,
+    service: ServiceId,
+}
+
+impl Middlewares {
     pub(super) fn gather(
-        services: &'a [Gathered<'a>],
-        of: impl Fn(&'a Gathered<'a>) -> &'a BTreeMap<RouteName, Value>,
+        services: &[Gathered<'_>],
+        of: Of,
         kinds: &[Field],
         problems: &mut Vec<RouteProblem>,
     ) -> Self {
-        let mut known: HashMap<String, (&'a RouteName, &'a Value, &'a ServiceId)> = HashMap::new();
+        let mut all = Self { known: HashMap::new(), of };
         for service in services {
-            for (name, value) in of(service) {
+            for (name, value) in of(service.routes) {
                 let mut problem = |kind, text| {
                     let about = format!("middleware `{name}`");
                     problems.push(RouteProblem { service: service.id.clone(), kind, about, text });
@@ -39,21 +52,30 @@ impl<'a> Middlewares<'a> {
                     );
                     continue;
                 }
-                match known.entry(name.as_str().to_ascii_lowercase()) {
-                    Entry::Vacant(free) => drop(free.insert((name, value, service.id))),
+                let lower = name.as_str().to_ascii_lowercase();
+                match all.value(&lower) {
+                    None => {
+                        let (routes, service) = (Arc::clone(service.routes), service.id.clone());
+                        all.known.insert(lower, Known { name: name.clone(), routes, service });
+                    }
                     // The same, written on several containers, is one.
-                    Entry::Occupied(first) if first.get().1 == value => {}
-                    Entry::Occupied(first) => {
+                    Some((_, first)) if first == value => {}
+                    Some((owner, _)) => {
                         let text = format!(
-                            "the older service {} has another middleware of this name, and that one counts",
-                            first.get().2
+                            "the older service {owner} has another middleware of this name, and that one counts"
                         );
                         problem(RouteProblemKind::Contested, text);
                     }
                 }
             }
         }
-        Self { known }
+        all
+    }
+
+    /// A middleware's definition, and whose it is.
+    fn value(&self, lower: &str) -> Option<(&ServiceId, &Value)> {
+        let Known { name, routes, service } = self.known.get(lower)?;
+        (self.of)(routes).get(name).map(|value| (service, value))
     }
 
     /// What a router goes through, as the document calls it. An error where nobody defines one of them, or a chain leads to what nobody
@@ -61,7 +83,7 @@ impl<'a> Middlewares<'a> {
     pub(super) fn through(&self, names: &[String]) -> Result<Names, String> {
         let find = |name: &String| match self.known.get(&name.to_ascii_lowercase()) {
             _ if is_foreign(name) => Ok(name.as_str().into()),
-            Some((found, ..)) if self.whole(name, 0) => Ok(found.as_str().into()),
+            Some(found) if self.whole(name, 0) => Ok(found.name.as_str().into()),
             _ => Err(format!("the middleware `{name}` is not there")),
         };
         names.iter().map(find).collect()
@@ -73,29 +95,27 @@ impl<'a> Middlewares<'a> {
             return true;
         }
         // Deeper than anybody writes, or a chain of itself.
-        let Some((_, value, _)) = self.known.get(&name.to_ascii_lowercase()).filter(|_| depth < 8) else {
+        let Some((_, value)) = self.value(&name.to_ascii_lowercase()).filter(|_| depth < 8) else {
             return false;
         };
         chain(value).all(|part| self.whole(part, depth + 1))
     }
 
     /// All of them, for the document. Chains name their parts as these are called.
-    pub(super) fn into_values(self) -> impl Iterator<Item = (Name, Value)> {
-        let names: HashMap<String, Name> =
-            self.known.iter().map(|(lower, (name, ..))| (lower.clone(), name.as_str().into())).collect();
-        self.known.into_values().map(move |(name, value, _)| {
-            let mut value = value.clone();
+    pub(super) fn values(&self) -> impl Iterator<Item = (Name, Value)> {
+        self.known.iter().filter_map(|(lower, Known { name, .. })| {
+            let mut value = self.value(lower)?.1.clone();
             if let Some(Value::Array(parts)) =
                 value.get_mut("chain").and_then(|chain| chain.get_mut("middlewares"))
             {
                 for part in parts {
-                    let called = part.as_str().and_then(|part| names.get(&part.to_ascii_lowercase()));
+                    let called = part.as_str().and_then(|part| self.known.get(&part.to_ascii_lowercase()));
                     if let Some(called) = called {
-                        *part = Value::from(&**called);
+                        *part = Value::from(called.name.as_str());
                     }
                 }
             }
-            (name.as_str().into(), value)
+            Some((name.as_str().into(), value))
         })
     }
 }

@@ -26,9 +26,9 @@ pub(super) struct Route {
     pub(super) tls: Option<Box<Tls>>,
 }
 
-impl<'a> Rendering<'a> {
+impl Rendering {
     /// Makes the routers of a service's labels.
-    pub(super) fn label_routers(&mut self, placed: &Placed<'a>) {
+    pub(super) fn label_routers(&mut self, placed: &Placed<'_>) {
         for (name, router) in &placed.service.routes.routers {
             if let Err((kind, reason)) = self.label_router(placed, name, router) {
                 let text = format!("{reason}; this router is left out");
@@ -39,8 +39,8 @@ impl<'a> Rendering<'a> {
 
     fn label_router(
         &mut self,
-        placed: &Placed<'a>,
-        name: &'a RouteName,
+        placed: &Placed<'_>,
+        name: &RouteName,
         router: &HttpRouter,
     ) -> Result<(), (RouteProblemKind, String)> {
         let invalid = |reason: String| (RouteProblemKind::Invalid, reason);
@@ -103,7 +103,7 @@ impl<'a> Rendering<'a> {
                 let middlewares = if *retry { self.with_retry(&middlewares) } else { middlewares };
                 let service = Arc::clone(service);
                 let router = Router { entry_points, middlewares, service, rule, priority, tls };
-                self.routers.push((name, router));
+                self.made.fragment.routers.push((name, router.into()));
             }
             Lead::Proxied { service, middleware, retry } => {
                 let mut through: Vec<Name> = middlewares.iter().cloned().collect();
@@ -113,7 +113,7 @@ impl<'a> Rendering<'a> {
                 }
                 let (service, middlewares) = (Arc::clone(service), through.into());
                 let router = Router { entry_points, middlewares, service, rule, priority, tls };
-                self.routers.push((name, router));
+                self.made.fragment.routers.push((name, router.into()));
             }
             Lead::ByMethod { safe, other } => {
                 let (open, close) = if alternatives { ("(", ")") } else { ("", "") };
@@ -128,7 +128,7 @@ impl<'a> Rendering<'a> {
                     tls: tls.clone(),
                 };
                 let other_name = self.made.name(&[&name, names::UNSAFE]);
-                self.routers.push((name, router));
+                self.made.fragment.routers.push((name, router.into()));
                 let router = Router {
                     entry_points,
                     middlewares: tries_again,
@@ -137,7 +137,7 @@ impl<'a> Rendering<'a> {
                     priority,
                     tls,
                 };
-                self.routers.push((other_name, router));
+                self.made.fragment.routers.push((other_name, router.into()));
             }
         }
     }

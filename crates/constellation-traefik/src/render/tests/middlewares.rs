@@ -100,7 +100,7 @@ fn a_route_that_is_held_back_keeps_all_that_its_chain_is_made_of_and_asks() {
         own: std::collections::BTreeSet::new(),
         starting: true,
     };
-    let (kept, held) = settle(&before, after, &situation, &constellation_core::Governor::default());
+    let (kept, held) = settle(&before, after.into(), &situation, &constellation_core::Governor::default());
     assert!(held.is_some());
-    assert_eq!(kept, before);
+    assert_eq!(*kept, before);
 }

@@ -3,6 +3,7 @@
 mod explained;
 mod explained_l4;
 mod golden;
+mod histories;
 mod l4;
 mod middlewares;
 mod properties;

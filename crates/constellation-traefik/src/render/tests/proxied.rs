@@ -68,7 +68,7 @@ fn a_node_that_is_cut_off_keeps_the_servers_behind_its_proxy() {
         own: std::collections::BTreeSet::new(),
         starting: false,
     };
-    let (kept, held) = settle(&before, after, &situation, &constellation_core::Governor::default());
+    let (kept, held) = settle(&before, after.into(), &situation, &constellation_core::Governor::default());
     assert!(held.is_some());
     assert_eq!(balancer(&kept, "web").servers.len(), 2);
     kept.validate().unwrap();

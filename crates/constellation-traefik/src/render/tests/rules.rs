@@ -84,7 +84,7 @@ fn with_two_servers_safe_methods_fail_over_and_the_others_try_again_what_nobody_
         names(&document.http.services),
         ["web", "web++failover", "web+n1", "web+n1++failover", "web+n2", "web+n2++failover"]
     );
-    let Service::Failover(pair) = &document.http.services["web+n2++failover"] else {
+    let Service::Failover(pair) = &*document.http.services["web+n2++failover"] else {
         panic!("a failover is due")
     };
     assert_eq!((pair.service.as_ref(), pair.fallback.as_ref()), ("web+n2", "web+n1"));
@@ -100,7 +100,7 @@ fn a_server_is_stood_in_for_by_one_of_another_node_where_there_is_one() {
     let of_node = |name: &str| name.split('+').nth(1).unwrap().to_owned();
     let mut pairs = 0;
     for service in document.http.services.values() {
-        if let Service::Failover(pair) = service {
+        if let Service::Failover(pair) = &**service {
             pairs += 1;
             if of_node(&pair.service) == "n2" || pairs < 3 {
                 assert_ne!(of_node(&pair.service), of_node(&pair.fallback), "{pair:?}");
