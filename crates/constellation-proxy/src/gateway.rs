@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::{
+    copy::Pipes,
     datagrams,
     forward::{self, Counters, Limits},
     greeting::ProxyProtocol,
@@ -192,6 +193,7 @@ pub struct Gateway {
     config: GatewayConfig,
     book: PortBook,
     listeners: BTreeMap<Claim, Listener>,
+    pipes: Arc<Pipes>,
     supervisor: Supervisor,
 }
 
@@ -203,7 +205,13 @@ impl Gateway {
             None => PortBook::new(config.ports),
         };
         let (commands, inbox) = mpsc::channel(COMMANDS_BOUND);
-        let gateway = Self { config, book, listeners: BTreeMap::new(), supervisor: supervisor.clone() };
+        let gateway = Self {
+            config,
+            book,
+            listeners: BTreeMap::new(),
+            pipes: Arc::default(),
+            supervisor: supervisor.clone(),
+        };
         supervisor.spawn("mesh gateway", Early::Fatal, gateway.run(inbox));
         GatewayHandle { commands }
     }
@@ -281,6 +289,7 @@ impl Gateway {
                     connect_timeout: self.config.connect_timeout,
                     linger: self.config.linger,
                     greeting: forward.greeting,
+                    pipes: Arc::clone(&self.pipes),
                 };
                 let task = forward::run(listener, watched, limits, counted, ending);
                 self.supervisor.spawn(name, Early::Fine, task);

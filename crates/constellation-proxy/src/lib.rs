@@ -10,6 +10,7 @@
 //! Nothing here knows of Traefik, of views of a cluster or of who asks: the agent says what is wanted and is told where it
 //! listens.
 
+mod copy;
 mod datagrams;
 mod forward;
 mod gateway;
