@@ -301,6 +301,22 @@ mod tests {
     }
 
     #[test]
+    fn an_instance_of_a_version_without_roles_and_one_of_a_version_with_more_are_both_read() {
+        let (entries, _) = publication(vec![instance("a1", None)], vec![]).entries();
+        let without = &entries["i/a1"];
+        assert!(!without.contains("\"o\""), "what has no role is told as it always was: {without}");
+        let with = |role: &str| {
+            let later = format!("{},\"o\":\"{role}\",\"later\":1}}", without.trim_end_matches('}'));
+            match decode("i/a1", &later) {
+                Ok(Some(Fact::Instance(instance))) => instance.role,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(with("primary"), Some(crate::Role::Primary));
+        assert_eq!(with("arbiter"), Some(crate::Role::Other), "and the instance is not lost for it");
+    }
+
+    #[test]
     fn a_value_under_the_key_of_another_is_refused() {
         let (entries, _) = publication(vec![instance("a1", None)], vec![]).entries();
         assert!(matches!(decode("i/b2", &entries["i/a1"]), Err(InvalidFact::Mismatch { .. })));

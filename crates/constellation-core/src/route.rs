@@ -10,7 +10,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-pub use crate::route_l4::{TcpRouter, TcpRoutes, TcpService, TcpTls, UdpRouter, UdpRoutes};
+pub use crate::route_l4::{TcpHealthCheck, TcpRouter, TcpRoutes, TcpService, TcpTls, UdpRouter, UdpRoutes};
 use crate::{
     endpoint::Protocol,
     id::{RouteName, RouteSetId},
@@ -261,20 +261,20 @@ pub struct StickyCookie {
 }
 
 /// A duration as whole milliseconds: short on the wire, and exact for every duration that a label can name.
-mod millis {
+pub(crate) mod millis {
     use std::time::Duration;
 
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
     #[expect(clippy::ref_option, reason = "the signature that serde's `with` calls")]
-    pub(super) fn serialize<S: Serializer>(
+    pub(crate) fn serialize<S: Serializer>(
         value: &Option<Duration>,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
         value.map(|duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)).serialize(serializer)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<Option<Duration>, D::Error> {
         Ok(Option::<u64>::deserialize(deserializer)?.map(Duration::from_millis))

@@ -1,10 +1,14 @@
 //! Routes below HTTP: connections by the name in their TLS handshake, and datagrams by their entry point.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{id::RouteName, role::Role, route::RouterTls};
+use crate::{
+    id::RouteName,
+    role::Role,
+    route::{RouterTls, millis},
+};
 
 /// TCP routers and what they lead to.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,6 +78,12 @@ pub struct TcpService {
     /// How to connect to the servers, as `name@provider`.
     #[serde(rename = "r", default, skip_serializing_if = "Option::is_none")]
     pub servers_transport: Option<String>,
+    /// Whether the servers are spoken to over TLS.
+    #[serde(rename = "t", default, skip_serializing_if = "std::ops::Not::not")]
+    pub tls: bool,
+    /// Traefik's own active check.
+    #[serde(rename = "h", default, skip_serializing_if = "Option::is_none")]
+    pub health_check: Option<TcpHealthCheck>,
     /// Only instances that have this role are servers; absent means all. Agents from before there were roles send to all.
     #[serde(rename = "o", default, skip_serializing_if = "Option::is_none")]
     pub role: Option<Role>,
@@ -82,8 +92,36 @@ pub struct TcpService {
 impl TcpService {
     /// A plain load balancer to a port.
     pub const fn to_port(port: u16) -> Self {
-        Self { port, proxy_protocol: None, servers_transport: None, role: None }
+        Self {
+            port,
+            proxy_protocol: None,
+            servers_transport: None,
+            tls: false,
+            health_check: None,
+            role: None,
+        }
     }
+}
+
+/// Traefik's active check of a TCP load balancer's servers: whether they accept a connection and, where that is said, answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TcpHealthCheck {
+    /// What is sent.
+    #[serde(rename = "s", skip_serializing_if = "Option::is_none")]
+    pub send: Option<String>,
+    /// What the answer must be.
+    #[serde(rename = "e", skip_serializing_if = "Option::is_none")]
+    pub expect: Option<String>,
+    /// Between checks (Traefik's default is 30 s).
+    #[serde(rename = "i", with = "millis", skip_serializing_if = "Option::is_none")]
+    pub interval: Option<Duration>,
+    /// Between checks of a server that is out (default: the interval).
+    #[serde(rename = "u", with = "millis", skip_serializing_if = "Option::is_none")]
+    pub unhealthy_interval: Option<Duration>,
+    /// Patience of one check (default 5 s).
+    #[serde(rename = "t", with = "millis", skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<Duration>,
 }
 
 /// UDP routers and what they lead to.

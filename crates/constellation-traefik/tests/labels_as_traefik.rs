@@ -229,6 +229,26 @@ const CONTAINERS: &[&[&str]] = &[
         "traefik.tcp.services.NAME.loadbalancer.server.port=80",
     ],
     &[
+        "traefik.tcp.routers.NAME.rule=HostSNI(`*.NAME.test`) && !ClientIP(`192.0.2.0/24`) || HOSTSNIREGEXP(`^x\\.NAME$`)",
+        "traefik.tcp.routers.NAME.entrypoints=websecure",
+        "traefik.tcp.routers.NAME.tls=true",
+        "traefik.tcp.services.NAME.loadbalancer.server.port=80",
+        "traefik.tcp.services.NAME.loadbalancer.server.tls=true",
+        "traefik.tcp.services.NAME.loadbalancer.healthcheck.send=PING",
+        "traefik.tcp.services.NAME.loadbalancer.healthcheck.expect=PONG",
+        "traefik.tcp.services.NAME.loadbalancer.healthcheck.interval=1m",
+        "traefik.tcp.services.NAME.loadbalancer.healthcheck.unhealthyInterval=1500ms",
+        "traefik.tcp.services.NAME.loadbalancer.healthcheck.timeout=2",
+    ],
+    &[
+        "traefik.tcp.routers.NAME.rule=HostSNI(`NAME.test`) && ALPN(`h2`)",
+        "traefik.tcp.routers.NAME.entrypoints=websecure",
+        "traefik.tcp.routers.NAME.tls=true",
+        "traefik.tcp.services.NAME.loadbalancer.server.port=80",
+        "traefik.tcp.services.NAME.loadbalancer.healthcheck=true",
+        "traefik.tcp.services.NAME.loadbalancer.proxyprotocol.version=1",
+    ],
+    &[
         "traefik.tcp.routers.NAME.rule=HostSNI(`*`)",
         "traefik.tcp.routers.NAME.entrypoints=mongo",
         "traefik.tcp.services.NAME.loadbalancer.server.port=80",
@@ -328,7 +348,7 @@ fn told(raw: &Value, kind: &str, provider: &str) -> BTreeMap<String, Value> {
         .map(|(name, mut value)| {
             let fields = value.as_object_mut().unwrap();
             // Who uses it is told elsewhere; `using` repeats the entry points.
-            for field in ["usedBy", "using", "observability", "provider"] {
+            for field in ["usedBy", "using", "observability", "provider", "serverStatus"] {
                 fields.remove(field);
             }
             let text = value.to_string().replace(&suffix, "");
@@ -381,7 +401,7 @@ async fn traefik_tells_the_same_of_labels_whether_it_or_we_have_read_them() {
     let raw = raw().await;
     let mut differences = Vec::new();
     let mut compared = 0;
-    for kind in ["middlewares", "tcpMiddlewares", "routers", "tcpRouters", "udpRouters"] {
+    for kind in ["middlewares", "tcpMiddlewares", "routers", "tcpRouters", "udpRouters", "tcpServices"] {
         let (theirs, ours) = (told(&raw, kind, "docker"), told(&raw, kind, "http"));
         let names: std::collections::BTreeSet<&String> = theirs.keys().chain(ours.keys()).collect();
         for name in names {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{DynamicConfig, Name, Names, is_empty};
+use super::{DynamicConfig, GoDuration, Name, Names, is_empty};
 
 /// TCP routers and what they refer to, by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -88,6 +88,9 @@ pub struct L4LoadBalancer {
     /// How to connect to them, as `name@provider`. TCP's alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub servers_transport: Option<String>,
+    /// Traefik's own check of them. TCP's alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub health_check: Option<L4HealthCheck>,
     /// How they are greeted. TCP's alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub proxy_protocol: Option<ProxyProtocol>,
@@ -107,6 +110,29 @@ pub struct ProxyProtocol {
 pub struct L4Server {
     /// Address and port.
     pub address: String,
+    /// Whether it is spoken to over TLS. TCP's alone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub tls: bool,
+}
+
+/// Traefik's active check of a TCP load balancer's servers; without fields, whether they accept a connection.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[expect(
+    missing_docs,
+    reason = "Traefik's own fields, described at constellation_core::route::TcpHealthCheck"
+)]
+pub struct L4HealthCheck {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub send: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expect: Option<String>,
+    /// Always given: Traefik takes an empty check for a mistake.
+    pub interval: GoDuration,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unhealthy_interval: Option<GoDuration>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<GoDuration>,
 }
 
 /// UDP routers and load balancers, by name.

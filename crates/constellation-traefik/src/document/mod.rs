@@ -22,7 +22,10 @@ use crate::names;
 
 pub use self::{
     duration::GoDuration,
-    l4::{L4LoadBalancer, L4Server, L4Service, ProxyProtocol, Tcp, TcpRouter, TcpTls, Udp, UdpRouter},
+    l4::{
+        L4HealthCheck, L4LoadBalancer, L4Server, L4Service, ProxyProtocol, Tcp, TcpRouter, TcpTls, Udp,
+        UdpRouter,
+    },
     shared::Shared,
     tls::{InlineCertificate, TlsSection},
     validate::{DocumentFault, InvalidDocument, Parts},

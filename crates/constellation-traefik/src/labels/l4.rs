@@ -1,11 +1,11 @@
 //! TCP and UDP routers and services from their labels.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use constellation_core::{
     Role, RouteName,
     role::NoRole,
-    route::{TcpRouter, TcpRoutes, TcpService, TcpTls, UdpRouter, UdpRoutes},
+    route::{TcpHealthCheck, TcpRouter, TcpRoutes, TcpService, TcpTls, UdpRouter, UdpRoutes},
 };
 use constellation_rules::TcpRule;
 
@@ -98,6 +98,11 @@ fn tcp_service(name: &RouteName, draft: &Draft, problems: &mut Problems) -> Opti
             "proxyprotocol" => {
                 service.proxy_protocol = value::boolean(text)?.then_some(2);
             }
+            "server.tls" => service.tls = value::boolean(text)?,
+            "healthcheck" if !value::boolean(text)? => {}
+            path if path == "healthcheck" || path.starts_with("healthcheck.") => {
+                health(service.health_check.get_or_insert_default(), path, text)?;
+            }
             "serverstransport" => service.servers_transport = Some(value::foreign(text)?),
             // Traefik reads it no more, and nothing depends on it.
             "terminationdelay" => {}
@@ -108,6 +113,27 @@ fn tcp_service(name: &RouteName, draft: &Draft, problems: &mut Problems) -> Opti
     each("service", name, draft, problems, read).then_some(())?;
     service.port = port_given(port, "tcp", name, problems)?;
     Some(service)
+}
+
+fn health(check: &mut TcpHealthCheck, path: &str, text: &str) -> Result<(), String> {
+    let positive = || match value::duration(text)? {
+        Duration::ZERO => Err("it must be more than nothing".to_owned()),
+        duration => Ok(Some(duration)),
+    };
+    match path.strip_prefix("healthcheck.").unwrap_or_default() {
+        "" => {}
+        // As they are: a line's end may be meant.
+        "send" => check.send = Some(text.to_owned()),
+        "expect" => check.expect = Some(text.to_owned()),
+        "interval" => check.interval = positive()?,
+        "unhealthyinterval" => check.unhealthy_interval = positive()?,
+        "timeout" => check.timeout = positive()?,
+        "port" => {
+            return Err("a server is an endpoint of the mesh gateway, where another port is none".to_owned());
+        }
+        _ => return Err("a health check over TCP has no such field".to_owned()),
+    }
+    Ok(())
 }
 
 fn tcp_router(

@@ -375,7 +375,9 @@ fn what_would_be_everywhere_or_nowhere_below_http_is_left_out_with_its_reason() 
         ("traefik.tcp.routers.a.rule=HostSNI(`a`, `b`)", "takes one value"),
         ("traefik.tcp.routers.a.rule=Host(`a`)", "asks by HostSNI"),
         ("traefik.tcp.routers.a.colour=red", "no such field"),
-        ("traefik.tcp.services.b.loadbalancer.server.tls=true", "no such field"),
+        ("traefik.tcp.services.b.loadbalancer.server.weight=2", "no such field"),
+        ("traefik.tcp.services.b.loadbalancer.healthcheck.port=9", "endpoint of the mesh gateway"),
+        ("traefik.tcp.services.b.loadbalancer.healthcheck.interval=0", "more than nothing"),
         ("traefik.udp.routers.a.entrypoints=dns", "say which of them"),
         ("traefik.udp.services.b.loadbalancer.server.port=0", "not a port"),
     ] {

@@ -7,11 +7,12 @@ use std::{
     collections::{BTreeSet, HashMap},
     fmt,
     net::SocketAddr,
+    time::Duration,
 };
 
 use constellation_core::{
     Protocol, Role, RouteName,
-    route::{TcpRouter as Written, TcpService, TcpTls as WrittenTls},
+    route::{TcpHealthCheck, TcpRouter as Written, TcpService, TcpTls as WrittenTls},
 };
 use constellation_rules::TcpRule;
 
@@ -20,11 +21,14 @@ use super::{
 };
 use crate::{
     document::{
-        L4LoadBalancer, L4Server, L4Service, PRIORITY_MAX, ProxyProtocol, Tcp, TcpRouter, TcpTls, Udp,
-        UdpRouter,
+        GoDuration, L4HealthCheck, L4LoadBalancer, L4Server, L4Service, PRIORITY_MAX, ProxyProtocol, Tcp,
+        TcpRouter, TcpTls, Udp, UdpRouter,
     },
     schema::TCP_MIDDLEWARES,
 };
+
+/// Traefik's own default.
+const HEALTH_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Renders both.
 pub(super) fn render(services: &[Gathered<'_>], problems: &mut Vec<RouteProblem>) -> (Tcp, Udp) {
@@ -66,8 +70,12 @@ impl<'a> L4<'a, '_> {
                 continue;
             }
             let balancer = L4LoadBalancer {
-                servers: self.servers(service, name, |candidate| tcp_server(service, candidate, name, spec)),
+                servers: self.servers(service, name, |candidate| {
+                    let address = tcp_server(service, candidate, name, spec)?;
+                    Ok((address, service.tcp_address(candidate, name, spec).1.tls))
+                }),
                 servers_transport: spec.servers_transport.clone(),
+                health_check: spec.health_check.as_ref().map(health_check),
                 proxy_protocol: spec
                     .proxy_protocol
                     .filter(|version| (1..=2).contains(version))
@@ -141,8 +149,9 @@ impl<'a> L4<'a, '_> {
             if !self.claim(service, name, vec![format!("service {name}")]) {
                 continue;
             }
-            let servers =
-                self.servers(service, name, |candidate| udp_server(service, candidate, name, *port));
+            let servers = self.servers(service, name, |candidate| {
+                Ok((udp_server(service, candidate, name, *port)?, false))
+            });
             let load_balancer = L4LoadBalancer { servers, ..L4LoadBalancer::default() };
             own.insert(name.as_str());
             into.services.insert(name.as_str().into(), L4Service { load_balancer });
@@ -174,12 +183,12 @@ impl<'a> L4<'a, '_> {
         }
     }
 
-    /// The servers that may be sent traffic; those on cordoned and leaving nodes only where there is no other.
+    /// The servers that may be sent traffic, and whether over TLS; those on cordoned and leaving nodes only where there is no other.
     fn servers(
         &mut self,
         service: &'a Gathered<'a>,
         name: &RouteName,
-        server: impl Fn(&Candidate<'a>) -> Result<SocketAddr, Out>,
+        server: impl Fn(&Candidate<'a>) -> Result<(SocketAddr, bool), Out>,
     ) -> Vec<L4Server> {
         let (mut open, mut last) = (BTreeSet::new(), BTreeSet::new());
         for candidate in service.candidates.iter().filter(|candidate| candidate.routable) {
@@ -199,7 +208,7 @@ impl<'a> L4<'a, '_> {
             side.insert(address);
         }
         let serving = if open.is_empty() { last } else { open };
-        serving.into_iter().map(|address| L4Server { address: address.to_string() }).collect()
+        serving.into_iter().map(|(address, tls)| L4Server { address: address.to_string(), tls }).collect()
     }
 
     /// Claims all of it or nothing: what is left out must not keep from others what it does not have itself.
@@ -233,6 +242,17 @@ impl<'a> L4<'a, '_> {
             about: format!("{protocol} `{about}`"),
             text: text.to_owned(),
         });
+    }
+}
+
+fn health_check(check: &TcpHealthCheck) -> L4HealthCheck {
+    let TcpHealthCheck { send, expect, interval, unhealthy_interval, timeout } = check;
+    L4HealthCheck {
+        send: send.clone(),
+        expect: expect.clone(),
+        interval: GoDuration(interval.unwrap_or(HEALTH_INTERVAL)),
+        unhealthy_interval: unhealthy_interval.map(GoDuration),
+        timeout: timeout.map(GoDuration),
     }
 }
 
