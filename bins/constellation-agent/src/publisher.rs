@@ -47,15 +47,16 @@ impl Publisher {
     pub(crate) async fn run(mut self, shutdown: CancellationToken) {
         let mut reports = self.reports.clone();
         let looked = reports.wait_for(|report| report.runtime != RuntimeState::Unasked);
-        if tokio::time::timeout(FIRST_LOOK, looked).await.is_err() {
+        let looked = tokio::time::timeout(FIRST_LOOK, looked).await.is_ok();
+        if !looked {
             warn!(
                 "the containers could not be looked at yet: the other nodes hear of this node without them"
             );
         }
         // The same for roles: a primary that is not told to be one for a moment is a route without servers for that moment.
         let mut roles = self.roles.clone();
-        let looked = roles.wait_for(|roles| roles.looked);
-        if tokio::time::timeout(FIRST_ROLES, looked).await.is_err() {
+        let asked = roles.wait_for(|roles| roles.looked);
+        if looked && tokio::time::timeout(FIRST_ROLES, asked).await.is_err() {
             warn!(
                 "the containers could not be asked for their roles yet: the other nodes hear of them without"
             );

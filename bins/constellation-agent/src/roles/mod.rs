@@ -60,19 +60,27 @@ pub(crate) struct RoleKeeper {
 
 impl RoleKeeper {
     pub(crate) async fn run(mut self, shutdown: CancellationToken) {
+        // The publisher waits for the first round, so that comes as soon as it is known whom to ask.
+        let looked = self.reports.wait_for(|report| report.runtime != RuntimeState::Unasked);
+        let looked = tokio::select! {
+            () = shutdown.cancelled() => return,
+            looked = looked => looked.is_ok(),
+        };
+        if !looked {
+            // The monitor ended; its supervisor knows what that means.
+            return shutdown.cancelled().await;
+        }
         let mut ticks = tokio::time::interval(EVERY);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            let report = Arc::clone(&self.reports.borrow_and_update());
-            if report.runtime != RuntimeState::Unasked {
-                tokio::select! {
-                    () = shutdown.cancelled() => return,
-                    () = self.round(&report) => {}
-                }
-            }
             tokio::select! {
                 () = shutdown.cancelled() => return,
                 _ = ticks.tick() => {}
+            }
+            let report = Arc::clone(&self.reports.borrow());
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = self.round(&report) => {}
             }
         }
     }
