@@ -23,7 +23,7 @@ use crate::{
     cli::RuntimeKind,
     cluster::{assemble, files::ClusterFiles, membership, part::Part},
     config::{Config, Security},
-    dns, ingress,
+    cordon, dns, ingress,
     local_status::LocalStatus,
     publisher::Publisher,
     roles::{Learnt, RoleKeeper, Roles},
@@ -33,12 +33,14 @@ use crate::{
 /// How often peers that are written down are looked up again.
 const PEERS_EVERY: Duration = Duration::from_secs(30);
 /// From saying "this node leaves" to acting on it: gossip (50 ms), Traefik's poll (250 ms) and throttle (100 ms), twice.
-const LEAVE_NOTICE: Duration = Duration::from_millis(1000);
+pub(crate) const LEAVE_NOTICE: Duration = Duration::from_millis(1000);
 /// How long giving back the leases may take, and as long again handing over Raft's lead.
 const RESIGN_GRACE: Duration = Duration::from_millis(750);
 /// What each floor gets to end, together with the notice less than the 15 s that a drain may take.
 const WORK_GRACE: Duration = Duration::from_secs(1);
 const SERVE_GRACE: Duration = Duration::from_secs(10);
+/// What open connections through the gateway get to end; less than their floor, so that it is the gateway who ends them.
+const LINGER: Duration = Duration::from_secs(9);
 const BASE_GRACE: Duration = Duration::from_secs(2);
 
 /// A running agent.
@@ -156,9 +158,12 @@ impl Agent {
         let gateway = GatewayConfig {
             ports: config.gateway_ports,
             memory: Some(config.data_dir.join("gateway-ports.json")),
+            linger: LINGER,
             ..GatewayConfig::at(config.facts.mesh)
         };
         let gateway = Gateway::start(gateway, serve).await;
+        let letting_go = cordon::keep(facts.subscribe(), gossip.view(), gateway.clone(), serve.shutdown());
+        serve.spawn("cordon", Early::Fatal, letting_go);
         let monitor = MonitorConfig { every: config.health_interval, ..MonitorConfig::default() };
         let monitor = Monitor::start(monitor, Arc::clone(&runtime), Arc::clone(&clock), work);
 

@@ -9,6 +9,7 @@ pub mod cli;
 mod cluster;
 pub mod commands;
 pub mod config;
+mod cordon;
 mod daemon;
 pub mod dns;
 pub mod greeting;

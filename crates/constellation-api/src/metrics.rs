@@ -199,9 +199,16 @@ fn routes(page: &mut Page, status: &Status) {
 
 fn gateway(page: &mut Page, status: &Status) {
     let all = &status.gateway;
-    page.gauge("gateway_listeners", "Endpoints that the mesh gateway listens for", count(all.len()));
+    let listeners = all.iter().filter(|listener| !listener.draining).count();
+    page.gauge("gateway_listeners", "Endpoints that the mesh gateway listens for", count(listeners));
     let open = all.iter().map(|listener| listener.open).sum();
     page.gauge("gateway_connections_open", "Connections through it that are open", count(open));
+    let draining = all.iter().filter(|listener| listener.draining).map(|listener| listener.open).sum();
+    page.gauge(
+        "gateway_connections_draining",
+        "Those of them whose endpoint is closed already",
+        count(draining),
+    );
     let sum = |of: fn(&constellation_proxy::GatewayStatus) -> u64| all.iter().map(of).sum::<u64>();
     let ends = [
         ("accepted", sum(|listener| listener.accepted)),

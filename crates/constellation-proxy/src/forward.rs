@@ -1,8 +1,9 @@
 //! One listener of the gateway and the connections that it forwards.
 
 use std::{
-    io,
+    future, io,
     net::SocketAddr,
+    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicU64, AtomicUsize, Ordering},
@@ -14,8 +15,9 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::{
     io::AsyncWriteExt,
     net::{TcpListener, TcpStream},
-    sync::watch,
+    sync::{Notify, watch},
     task::JoinSet,
+    time::{Sleep, sleep},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
@@ -48,6 +50,9 @@ pub(crate) struct Limits {
     pub(crate) connect_timeout: Duration,
     /// How long open connections may go on after the listener closed.
     pub(crate) linger: Duration,
+    /// What is open through all listeners together, and how much may be.
+    pub(crate) all: Arc<AtomicUsize>,
+    pub(crate) all_max: usize,
     /// How the container is greeted.
     pub(crate) greeting: Option<ProxyProtocol>,
     /// For all listeners together.
@@ -55,22 +60,50 @@ pub(crate) struct Limits {
 }
 
 /// A connection's place among those that are open, which ends with it however it ends.
-struct Place(Arc<Counters>);
+struct Place {
+    counters: Arc<Counters>,
+    all: Arc<AtomicUsize>,
+}
 
 impl Place {
-    /// `None` where too many are open. Only the one task that accepts may ask.
-    fn take(counters: &Arc<Counters>, most: usize) -> Option<Self> {
-        if counters.open.load(Ordering::Relaxed) >= most {
-            return None;
-        }
-        counters.open.fetch_add(1, Ordering::Relaxed);
-        Some(Self(Arc::clone(counters)))
+    /// `None` where too many are open, of this endpoint or of all.
+    fn take(counters: &Arc<Counters>, limits: &Limits) -> Option<Self> {
+        // Counted before it is asked: other listeners count at the same time. Dropping the place takes it back.
+        let before = counters.open.fetch_add(1, Ordering::Relaxed);
+        let before_in_all = limits.all.fetch_add(1, Ordering::Relaxed);
+        let place = Self { counters: Arc::clone(counters), all: Arc::clone(&limits.all) };
+        (before < limits.connections_max && before_in_all < limits.all_max).then_some(place)
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.open.fetch_sub(1, Ordering::Relaxed);
+        self.counters.open.fetch_sub(1, Ordering::Relaxed);
+        self.all.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Connections that were let go: they end by themselves, or when their time is up.
+#[derive(Default)]
+struct LetGo {
+    connections: JoinSet<()>,
+    up: Option<Pin<Box<Sleep>>>,
+}
+
+impl LetGo {
+    /// Takes over what is open. What was let go before and goes on still has had its time, or most of it.
+    fn take(&mut self, connections: &mut JoinSet<()>, linger: Duration) {
+        self.connections = std::mem::take(connections);
+        self.up = Some(Box::pin(sleep(linger)));
+    }
+
+    /// When their time is up, they are cut; for ever where none were let go.
+    async fn cut(&mut self) {
+        match &mut self.up {
+            Some(up) => up.await,
+            None => future::pending().await,
+        }
+        *self = Self::default();
     }
 }
 
@@ -80,14 +113,20 @@ pub(crate) async fn run(
     upstream: watch::Receiver<SocketAddr>,
     limits: Limits,
     counters: Arc<Counters>,
+    let_go: Arc<Notify>,
     closing: CancellationToken,
 ) {
     // Accepted connections inherit both on Linux, which spares each of them the calls.
     be_prompt_and_alive(&listener);
-    let (limits, mut connections) = (Arc::new(limits), JoinSet::new());
+    let (limits, mut connections, mut leaving) = (Arc::new(limits), JoinSet::new(), LetGo::default());
     loop {
         let accepted = tokio::select! {
             () = closing.cancelled() => break,
+            () = let_go.notified() => {
+                leaving.take(&mut connections, limits.linger);
+                continue;
+            }
+            () = leaving.cut() => continue,
             accepted = listener.accept() => accepted,
         };
         // Here and not as they end: each would wake this task once more. Those that wait for it are no more than may be open.
@@ -99,25 +138,28 @@ pub(crate) async fn run(
                 warn!(%error, "the mesh gateway could not accept a connection");
                 tokio::select! {
                     () = closing.cancelled() => break,
-                    () = tokio::time::sleep(Duration::from_millis(100)) => continue,
+                    () = sleep(Duration::from_millis(100)) => continue,
                 }
             }
         };
         counters.accepted.fetch_add(1, Ordering::Relaxed);
-        let Some(place) = Place::take(&counters, limits.connections_max) else {
+        let Some(place) = Place::take(&counters, &limits) else {
             counters.refused.fetch_add(1, Ordering::Relaxed);
             continue;
         };
         let (to, limits) = (*upstream.borrow(), Arc::clone(&limits));
         connections.spawn(async move {
             if let Err(error) = forward(client, to, &limits).await {
-                place.0.unreachable.fetch_add(1, Ordering::Relaxed);
+                place.counters.unreachable.fetch_add(1, Ordering::Relaxed);
                 debug!(%to, %error, "the mesh gateway could not reach a container");
             }
         });
     }
     drop(listener);
-    let ended = async { while connections.join_next().await.is_some() {} };
+    let ended = async {
+        while connections.join_next().await.is_some() {}
+        while leaving.connections.join_next().await.is_some() {}
+    };
     if tokio::time::timeout(limits.linger, ended).await.is_err() {
         debug!("the mesh gateway closes connections that outlived their endpoint");
     }

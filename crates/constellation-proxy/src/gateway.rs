@@ -5,7 +5,10 @@ use std::{
     io,
     net::{IpAddr, SocketAddr},
     path::PathBuf,
-    sync::{Arc, atomic::Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -14,7 +17,7 @@ use constellation_tasks::{Early, Supervisor};
 use serde::{Deserialize, Serialize};
 use tokio::{
     net::{TcpListener, UdpSocket},
-    sync::{mpsc, oneshot, watch},
+    sync::{Notify, mpsc, oneshot, watch},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -38,16 +41,18 @@ pub struct GatewayConfig {
     pub memory: Option<PathBuf>,
     /// Open connections per endpoint; further ones are closed at once.
     pub connections_max: usize,
+    /// Open connections over TCP through all endpoints together, which bounds the file descriptors: two for each.
+    pub connections_all_max: usize,
     /// How long a container may take to accept a connection.
     pub connect_timeout: Duration,
-    /// How long open connections may go on after their endpoint is not wanted any more.
+    /// How long open connections may go on after their endpoint is not wanted any more, or they were let go.
     pub linger: Duration,
     /// How long a client's session over UDP may be silent in both directions; it ends within twice that.
     pub session_idle: Duration,
 }
 
 impl GatewayConfig {
-    /// Defaults: 4,096 connections or sessions per endpoint, 1 s to connect (a container is on the same machine), 10 s to linger, 60 s
+    /// Defaults: 4,096 connections or sessions per endpoint, 16,384 connections in all, 1 s to connect (a container is on the same machine), 10 s to linger, 60 s
     /// of silence.
     pub fn at(mesh: IpAddr) -> Self {
         Self {
@@ -55,6 +60,7 @@ impl GatewayConfig {
             ports: PortRange::default(),
             memory: None,
             connections_max: 4096,
+            connections_all_max: 16_384,
             connect_timeout: Duration::from_secs(1),
             linger: Duration::from_secs(10),
             session_idle: Duration::from_secs(60),
@@ -132,6 +138,9 @@ pub struct GatewayStatus {
     pub listen: SocketAddr,
     /// Where it forwards to.
     pub upstream: SocketAddr,
+    /// Whether it is closed already, and only what was open goes on for a while.
+    #[serde(default)]
+    pub draining: bool,
     /// Connections that are open; of UDP, sessions.
     pub open: usize,
     /// Connections or sessions since it was opened.
@@ -148,6 +157,7 @@ const COMMANDS_BOUND: usize = 16;
 enum Command {
     Sync(BTreeSet<Forward>, oneshot::Sender<Opened>),
     Status(oneshot::Sender<Vec<GatewayStatus>>),
+    LetGo(BTreeSet<(ServiceId, InstanceId)>),
 }
 
 /// Speaks for the gateway's task.
@@ -167,7 +177,13 @@ impl GatewayHandle {
         answer.await.map_err(|_| GatewayError::Closed)
     }
 
-    /// Every listener, by service.
+    /// Gives the connections over TCP that are open now to these instances the time to linger, and then ends them. New ones are
+    /// taken as before: whoever asks wants clients to come again, and to be sent elsewhere where there is one.
+    pub async fn let_go(&self, of: BTreeSet<(ServiceId, InstanceId)>) -> Result<(), GatewayError> {
+        self.commands.send(Command::LetGo(of)).await.map_err(|_| GatewayError::Closed)
+    }
+
+    /// Every listener, by service; those that only drain come last.
     pub async fn status(&self) -> Result<Vec<GatewayStatus>, GatewayError> {
         let (reply, answer) = oneshot::channel();
         self.commands.send(Command::Status(reply)).await.map_err(|_| GatewayError::Closed)?;
@@ -185,7 +201,15 @@ struct Listener {
     upstream: watch::Sender<SocketAddr>,
     listen: SocketAddr,
     counters: Arc<Counters>,
+    let_go: Arc<Notify>,
     closing: CancellationToken,
+}
+
+impl Listener {
+    /// Its task is the only one that watches where to forward to.
+    fn has_ended(&self) -> bool {
+        self.upstream.is_closed()
+    }
 }
 
 /// Keeps the listeners. Started by [`Gateway::start`], owned by the supervisor that it is given.
@@ -193,6 +217,8 @@ pub struct Gateway {
     config: GatewayConfig,
     book: PortBook,
     listeners: BTreeMap<Claim, Listener>,
+    draining: Vec<(Claim, Listener)>,
+    all: Arc<AtomicUsize>,
     pipes: Arc<Pipes>,
     supervisor: Supervisor,
 }
@@ -209,6 +235,8 @@ impl Gateway {
             config,
             book,
             listeners: BTreeMap::new(),
+            draining: Vec::new(),
+            all: Arc::default(),
             pipes: Arc::default(),
             supervisor: supervisor.clone(),
         };
@@ -227,6 +255,7 @@ impl Gateway {
             match command {
                 Some(Command::Sync(wanted, reply)) => drop(reply.send(self.sync(wanted).await)),
                 Some(Command::Status(reply)) => drop(reply.send(self.status())),
+                Some(Command::LetGo(of)) => self.let_go(&of),
                 None => {
                     shutdown.cancelled().await;
                     break;
@@ -236,18 +265,40 @@ impl Gateway {
         for listener in self.listeners.values() {
             listener.closing.cancel();
         }
+        let (open, linger) = (self.all.load(Ordering::Relaxed), self.config.linger);
+        if open > 0 {
+            info!(
+                open,
+                ?linger,
+                "the mesh gateway is closed, and open connections may end by themselves for a while"
+            );
+        }
+    }
+
+    fn let_go(&self, of: &BTreeSet<(ServiceId, InstanceId)>) {
+        for (claim, listener) in &self.listeners {
+            let open = listener.counters.open.load(Ordering::Relaxed);
+            let meant = claim.protocol == Protocol::Tcp
+                && of.contains(&(claim.service.clone(), claim.instance.clone()));
+            if meant && open > 0 {
+                info!(service = %claim.service, listen = %listener.listen, open, "the mesh gateway lets connections go");
+                listener.let_go.notify_one();
+            }
+        }
     }
 
     async fn sync(&mut self, wanted: BTreeSet<Forward>) -> Opened {
         let claims: BTreeSet<Claim> = wanted.iter().map(Forward::claim).collect();
-        self.listeners.retain(|claim, listener| {
-            let keep = claims.contains(claim);
-            if !keep {
+        self.draining.retain(|(_, listener)| !listener.has_ended());
+        let unwanted: Vec<Claim> =
+            self.listeners.keys().filter(|claim| !claims.contains(*claim)).cloned().collect();
+        for claim in unwanted {
+            if let Some(listener) = self.listeners.remove(&claim) {
                 info!(service = %claim.service, listen = %listener.listen, "the mesh gateway closes an endpoint");
                 listener.closing.cancel();
+                self.draining.push((claim, listener));
             }
-            keep
-        });
+        }
         self.book.release_all_but(&claims);
         let before = self.book.to_json().ok();
         let mut opened = Opened::default();
@@ -280,6 +331,7 @@ impl Gateway {
         let protocol = claim.protocol;
         let (upstream, watched) = watch::channel(forward.upstream);
         let (counters, closing) = (Arc::<Counters>::default(), CancellationToken::new());
+        let let_go = Arc::new(Notify::new());
         let (name, counted, ending) =
             (format!("mesh gateway {listen}"), Arc::clone(&counters), closing.clone());
         match listener {
@@ -288,10 +340,12 @@ impl Gateway {
                     connections_max: self.config.connections_max,
                     connect_timeout: self.config.connect_timeout,
                     linger: self.config.linger,
+                    all: Arc::clone(&self.all),
+                    all_max: self.config.connections_all_max,
                     greeting: forward.greeting,
                     pipes: Arc::clone(&self.pipes),
                 };
-                let task = forward::run(listener, watched, limits, counted, ending);
+                let task = forward::run(listener, watched, limits, counted, Arc::clone(&let_go), ending);
                 self.supervisor.spawn(name, Early::Fine, task);
             }
             Listening::Udp(listener) => {
@@ -304,7 +358,7 @@ impl Gateway {
             }
         }
         info!(service = %claim.service, port = claim.port, ?protocol, %listen, upstream = %forward.upstream, "the mesh gateway opens an endpoint");
-        self.listeners.insert(claim, Listener { upstream, listen, counters, closing });
+        self.listeners.insert(claim, Listener { upstream, listen, counters, let_go, closing });
         Ok(listen)
     }
 
@@ -330,15 +384,17 @@ impl Gateway {
     }
 
     fn status(&self) -> Vec<GatewayStatus> {
-        self.listeners
-            .iter()
-            .map(|(claim, listener)| GatewayStatus {
+        let draining = self.draining.iter().filter(|(_, listener)| !listener.has_ended());
+        let all = self.listeners.iter().map(|(claim, listener)| (claim, listener, false));
+        all.chain(draining.map(|(claim, listener)| (claim, listener, true)))
+            .map(|(claim, listener, draining)| GatewayStatus {
                 service: claim.service.clone(),
                 instance: claim.instance.clone(),
                 port: claim.port,
                 protocol: claim.protocol,
                 listen: listener.listen,
                 upstream: *listener.upstream.borrow(),
+                draining,
                 open: listener.counters.open.load(Ordering::Relaxed),
                 accepted: listener.counters.accepted.load(Ordering::Relaxed),
                 refused: listener.counters.refused.load(Ordering::Relaxed),

@@ -180,3 +180,92 @@ async fn more_connections_than_allowed_are_closed_at_once() {
     let status = gateway.status().await.unwrap();
     assert_eq!((status[0].open, status[0].refused), (1, 1));
 }
+
+/// A connection that has heard its first word, so that it is open at the container, too.
+async fn talking(address: SocketAddr) -> TcpStream {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let mut word = [0; 3];
+    stream.read_exact(&mut word).await.unwrap();
+    stream
+}
+
+async fn echoes(stream: &mut TcpStream) {
+    let mut heard = [0; 4];
+    stream.write_all(b"ping").await.unwrap();
+    stream.read_exact(&mut heard).await.unwrap();
+    assert_eq!(&heard, b"ping");
+}
+
+/// Ended by the gateway; how, does not matter.
+async fn ends(stream: &mut TcpStream) {
+    let read = tokio::time::timeout(Duration::from_secs(5), stream.read(&mut [0; 1])).await;
+    assert!(matches!(read, Ok(Ok(0) | Err(_))), "{read:?}");
+}
+
+#[tokio::test]
+async fn what_was_open_when_an_endpoint_closed_goes_on_and_is_told_to_drain() {
+    let supervisor = Supervisor::new();
+    let upstream = service(&supervisor, "one").await;
+    let config = GatewayConfig { linger: Duration::from_secs(60), ..config("41300-41309") };
+    let gateway = Gateway::start(config, &supervisor).await;
+    let listen = open(&gateway, [forward("a", upstream)]).await[0];
+    let mut client = talking(listen).await;
+    open(&gateway, []).await;
+    let status = gateway.status().await.unwrap();
+    assert_eq!(status.iter().map(|of| (of.draining, of.open)).collect::<Vec<_>>(), [(true, 1)]);
+    echoes(&mut client).await;
+    client.shutdown().await.unwrap();
+    ends(&mut client).await;
+    let forgotten = async {
+        while !gateway.status().await.unwrap().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(5), forgotten).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_lingers_longer_than_it_may_is_ended() {
+    let supervisor = Supervisor::new();
+    let upstream = service(&supervisor, "one").await;
+    let gateway = Gateway::start(config("41330-41339"), &supervisor).await;
+    let listen = open(&gateway, [forward("a", upstream)]).await[0];
+    let mut client = talking(listen).await;
+    open(&gateway, []).await;
+    ends(&mut client).await;
+}
+
+#[tokio::test]
+async fn connections_that_are_let_go_end_and_new_ones_are_taken_and_stay() {
+    let supervisor = Supervisor::new();
+    let upstream = service(&supervisor, "one").await;
+    let gateway = Gateway::start(config("41310-41319"), &supervisor).await;
+    let both = open(&gateway, [forward("a", upstream), forward("b", upstream)]).await;
+    let (mut before, mut other) = (talking(both[0]).await, talking(both[1]).await);
+    gateway.let_go([("web".parse().unwrap(), "a".parse().unwrap())].into()).await.unwrap();
+    ends(&mut before).await;
+    let mut after = talking(both[0]).await;
+    echoes(&mut after).await;
+    echoes(&mut other).await;
+    let open: Vec<usize> = gateway.status().await.unwrap().iter().map(|of| of.open).collect();
+    assert_eq!(open, [1, 1], "the place of the one that was cut is free");
+}
+
+#[tokio::test]
+async fn all_endpoints_together_take_no_more_than_the_gateway_may() {
+    let supervisor = Supervisor::new();
+    let upstream = service(&supervisor, "one").await;
+    let config = GatewayConfig { connections_all_max: 1, ..config("41320-41329") };
+    let gateway = Gateway::start(config, &supervisor).await;
+    let both = open(&gateway, [forward("a", upstream), forward("b", upstream)]).await;
+    let mut first = talking(both[0]).await;
+    ends(&mut TcpStream::connect(both[1]).await.unwrap()).await;
+    drop(first.shutdown().await);
+    ends(&mut first).await;
+    let again = async {
+        while TcpStream::connect(both[1]).await.unwrap().read(&mut [0; 3]).await.unwrap_or(0) != 3 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(5), again).await.unwrap();
+}

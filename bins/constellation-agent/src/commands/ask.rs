@@ -73,9 +73,10 @@ fn write_status(text: &mut String, status: &Status) -> std::fmt::Result {
         writeln!(text, "held back   {held}")?;
     }
     for forward in &status.gateway {
+        let draining = if forward.draining { ", draining" } else { "" };
         writeln!(
             text,
-            "gateway     {} -> {} port {} of {} ({} open)",
+            "gateway     {} -> {} port {} of {} ({} open{draining})",
             forward.listen, forward.upstream, forward.port, forward.service, forward.open
         )?;
     }
