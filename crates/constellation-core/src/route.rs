@@ -83,6 +83,39 @@ pub struct HttpRouter {
     /// Whether it serves TLS, and with which certificates.
     #[serde(rename = "t", default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<RouterTls>,
+    /// What Traefik tells of its requests, where that is not as its static configuration has it.
+    #[serde(rename = "o", default, skip_serializing_if = "Option::is_none")]
+    pub observability: Option<Observability>,
+}
+
+/// What Traefik tells of a router's requests; what is absent is as its static configuration has it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Observability {
+    /// Lines in the access log.
+    #[serde(rename = "a", skip_serializing_if = "Option::is_none")]
+    pub access_logs: Option<bool>,
+    /// Metrics.
+    #[serde(rename = "m", skip_serializing_if = "Option::is_none")]
+    pub metrics: Option<bool>,
+    /// Traces.
+    #[serde(rename = "t", skip_serializing_if = "Option::is_none")]
+    pub tracing: Option<bool>,
+    /// `minimal` or `detailed` traces.
+    #[serde(rename = "v", skip_serializing_if = "Option::is_none")]
+    pub trace_verbosity: Option<String>,
+}
+
+/// A certificate that a resolver is to get in place of one for the names of the rule.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TlsDomain {
+    /// Its first name.
+    #[serde(rename = "m")]
+    pub main: String,
+    /// Its other names.
+    #[serde(rename = "s", skip_serializing_if = "Vec::is_empty")]
+    pub sans: Vec<String>,
 }
 
 /// TLS of a router.
@@ -94,6 +127,9 @@ pub struct RouterTls {
     /// TLS options (such as required client certificates), as `name@provider`.
     #[serde(rename = "o", default, skip_serializing_if = "Option::is_none")]
     pub options: Option<String>,
+    /// The certificates that the resolver is to get; none means for the names of the rule.
+    #[serde(rename = "d", default, skip_serializing_if = "Vec::is_empty")]
+    pub domains: Vec<TlsDomain>,
 }
 
 /// Whether a request that one server failed may be given to another.
@@ -172,6 +208,36 @@ pub struct HttpService {
     /// Whether each node's Traefik sends its requests through that node's own failover proxy, where one runs.
     #[serde(rename = "y", default, skip_serializing_if = "std::ops::Not::not")]
     pub proxied: bool,
+    /// How Traefik chooses a server: `wrr` (absent), `p2c`, `hrw` or `leasttime`.
+    #[serde(rename = "b", default, skip_serializing_if = "Option::is_none")]
+    pub strategy: Option<String>,
+    /// Traefik takes out servers that fail requests.
+    #[serde(rename = "q", default, skip_serializing_if = "Option::is_none")]
+    pub passive_health_check: Option<PassiveHealthCheck>,
+    /// How long Traefik keeps parts of an answer back, in milliseconds; negative means not at all.
+    #[serde(rename = "i", default, skip_serializing_if = "Option::is_none")]
+    pub flush_interval: Option<i64>,
+    /// This instance's share of the requests; absent means 1, and 0 gets none.
+    #[serde(rename = "n", default, skip_serializing_if = "Option::is_none")]
+    pub weight: Option<u32>,
+    /// Where it is reached, in place of its port: scheme, host, and perhaps port and path.
+    #[serde(rename = "l", default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// Whether the path of the URL is put before that of requests.
+    #[serde(rename = "v", default, skip_serializing_if = "std::ops::Not::not")]
+    pub preserve_path: bool,
+}
+
+/// Traefik takes out a server that failed so many requests within a window.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PassiveHealthCheck {
+    /// The window, and how long it is out (Traefik's default is 10 s).
+    #[serde(rename = "w", with = "millis", skip_serializing_if = "Option::is_none")]
+    pub failure_window: Option<Duration>,
+    /// How many (Traefik's default is 1).
+    #[serde(rename = "n", skip_serializing_if = "Option::is_none")]
+    pub max_failed_attempts: Option<u32>,
 }
 
 impl HttpService {
@@ -187,6 +253,12 @@ impl HttpService {
             failover: Failover::Safe,
             servers_transport: None,
             proxied: false,
+            strategy: None,
+            passive_health_check: None,
+            flush_interval: None,
+            weight: None,
+            url: None,
+            preserve_path: false,
         }
     }
 }

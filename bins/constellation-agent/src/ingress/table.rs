@@ -98,6 +98,9 @@ fn lead<'d>(document: &'d DynamicConfig, router: &'d document::Router) -> Result
     if balancer.urls().any(|url| url.starts_with("https://")) {
         return Err("its servers speak TLS".to_owned());
     }
+    if balancer.urls().any(|url| address_of(url).is_none()) {
+        return Err("it leads to a server by its name, which Traefik looks up".to_owned());
+    }
     let pairs = name != &*router.service && !DynamicConfig::names_service(&router.service);
     Ok(Lead { name, balancer, repeats: repeats || pairs })
 }
@@ -122,12 +125,20 @@ fn backends(
     balancer: &LoadBalancer,
     homes: &HashMap<SocketAddr, (&NodeName, &InstanceId, u32)>,
 ) -> Vec<Backend> {
-    balancer.urls().filter_map(|url| backend(url, homes)).collect()
+    // Of shares only that of nobody is kept here: otherwise whoever has the least to do is asked.
+    let idle = balancer.servers.iter().all(|server| server.weight == Some(0));
+    let wanted = balancer.servers.iter().filter(|server| idle || server.weight != Some(0));
+    wanted.filter_map(|server| backend(&server.url, homes)).collect()
+}
+
+/// The address in a URL.
+fn address_of(url: &str) -> Option<SocketAddr> {
+    url.split_once("://")?.1.trim_end_matches('/').parse().ok()
 }
 
 fn backend(url: &str, homes: &HashMap<SocketAddr, (&NodeName, &InstanceId, u32)>) -> Option<Backend> {
-    let (scheme, rest) = url.split_once("://")?;
-    let address: SocketAddr = rest.trim_end_matches('/').parse().ok()?;
+    let (scheme, _) = url.split_once("://")?;
+    let address = address_of(url)?;
     let scheme = if scheme == "h2c" { Scheme::H2c } else { Scheme::Http };
     Some(match homes.get(&address) {
         Some(&(node, instance, rank)) => {

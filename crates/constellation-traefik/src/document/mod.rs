@@ -7,6 +7,7 @@
 //! Equal documents have equal bytes ([`DynamicConfig::to_bytes`]): names are sorted and nothing in it tells the time.
 //! Traefik hashes the bytes and does nothing when they are the ones that it has.
 
+mod balancer;
 mod duration;
 mod l4;
 mod shared;
@@ -21,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use crate::names;
 
 pub use self::{
+    balancer::{Cookie, HealthCheck, LoadBalancer, PassiveHealthCheck, ResponseForwarding, Server, Sticky},
     duration::GoDuration,
     l4::{
         L4HealthCheck, L4LoadBalancer, L4Server, L4Service, ProxyProtocol, Tcp, TcpRouter, TcpTls, Udp,
@@ -30,6 +32,8 @@ pub use self::{
     tls::{InlineCertificate, TlsSection},
     validate::{DocumentFault, InvalidDocument, Parts},
 };
+
+pub(crate) use self::validate::is_url;
 
 /// A name of a router, service, middleware or transport. Shared, because most are named in several places.
 pub type Name = Arc<str>;
@@ -106,6 +110,38 @@ pub struct Router {
     /// TLS; `{}` is on with defaults.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<Box<Tls>>,
+    /// What is told of its requests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observability: Option<Box<Observability>>,
+}
+
+/// What is told of a router's requests; what is absent is as Traefik's static configuration has it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+#[expect(
+    missing_docs,
+    reason = "Traefik's own fields, described at constellation_core::route::Observability"
+)]
+pub struct Observability {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub access_logs: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metrics: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tracing: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace_verbosity: Option<String>,
+}
+
+/// The names of a certificate.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Domain {
+    /// The first.
+    pub main: String,
+    /// The others.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sans: Vec<String>,
 }
 
 /// TLS of a router.
@@ -118,6 +154,9 @@ pub struct Tls {
     /// The TLS options, as `name@provider`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub options: Option<String>,
+    /// The certificates that the resolver is to get.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub domains: Vec<Domain>,
 }
 
 /// A service.
@@ -130,96 +169,6 @@ pub enum Service {
     Weighted(Weighted),
     /// One service, and another for what that one fails.
     Failover(Failover),
-}
-
-/// A load balancer over servers.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
-pub struct LoadBalancer {
-    /// The servers. Written out even where there is none: `{}` is refused, and `[]` answers 503.
-    pub servers: Vec<Server>,
-    /// Whether a client stays with one server.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub sticky: Option<Box<Sticky>>,
-    /// Traefik's own check of the servers.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub health_check: Option<Box<HealthCheck>>,
-    /// Whether the client's `Host` is passed on; absent means yes.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub pass_host_header: Option<bool>,
-    /// How the servers are connected to: of this document, or `name@provider`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub servers_transport: Option<Name>,
-}
-
-/// A server.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Server {
-    /// Scheme, address and port.
-    pub url: Name,
-}
-
-/// Stickiness; Traefik has cookies alone.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Sticky {
-    /// The cookie; `{}` is allowed here.
-    pub cookie: Cookie,
-}
-
-/// The cookie of a sticky load balancer.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
-#[expect(missing_docs, reason = "Traefik's own fields, described at constellation_core::route::StickyCookie")]
-pub struct Cookie {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub secure: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub http_only: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub same_site: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub max_age: Option<i64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub path: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub domain: Option<String>,
-}
-
-/// Traefik's active check of a load balancer's servers.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
-#[expect(
-    missing_docs,
-    reason = "Traefik's own fields, described at constellation_core::route::HttpHealthCheck"
-)]
-pub struct HealthCheck {
-    pub path: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub scheme: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub mode: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub method: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub status: Option<u16>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub port: Option<u16>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub interval: Option<GoDuration>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub unhealthy_interval: Option<GoDuration>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub timeout: Option<GoDuration>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub hostname: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub follow_redirects: Option<bool>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub headers: BTreeMap<String, String>,
 }
 
 /// Each of several services in its turn.
@@ -391,13 +340,6 @@ impl Service {
             Self::Weighted(weighted) => weighted.services.iter().map(|part| &part.name).collect(),
             Self::Failover(failover) => vec![&failover.service, &failover.fallback],
         }
-    }
-}
-
-impl LoadBalancer {
-    /// The servers' URLs.
-    pub fn urls(&self) -> impl Iterator<Item = &str> {
-        self.servers.iter().map(|server| server.url.as_ref())
     }
 }
 

@@ -12,11 +12,12 @@ fn router(service: &str) -> Router {
         rule: "Host(`a`)".to_owned(),
         priority: 9,
         tls: None,
+        observability: None,
     }
 }
 
 fn balancer(urls: &[&str]) -> Service {
-    let servers = urls.iter().map(|url| Server { url: (*url).into() }).collect();
+    let servers = urls.iter().map(|url| Server::at((*url).into())).collect();
     Service::LoadBalancer(LoadBalancer { servers, ..LoadBalancer::default() })
 }
 

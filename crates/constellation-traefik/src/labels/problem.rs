@@ -21,8 +21,6 @@ pub struct LabelProblem {
 pub enum LabelProblemKind {
     /// Nobody knows this label; it changes nothing.
     Unknown,
-    /// Traefik knows it, and it is not supported here yet; it changes nothing.
-    NotYet,
     /// It is wrong, and something was left out.
     Invalid,
     /// There was too much to read.
@@ -54,10 +52,6 @@ impl Problems {
 
     pub(super) fn invalid(&mut self, label: &str, text: impl Into<String>) {
         self.push(label, LabelProblemKind::Invalid, text);
-    }
-
-    pub(super) fn not_yet(&mut self, label: &str, text: impl Into<String>) {
-        self.push(label, LabelProblemKind::NotYet, text);
     }
 
     /// Keeps only what is about `traefik.enable` itself.

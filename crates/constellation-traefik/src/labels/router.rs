@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use constellation_core::{
     RouteName, ServiceId,
-    route::{HttpRouter, HttpService, RouterTls},
+    route::{HttpRouter, HttpService, Observability, RouterTls, TlsDomain},
 };
 use constellation_rules::Rule;
 
@@ -16,6 +16,9 @@ use super::{
     value,
 };
 use crate::document::PRIORITY_MAX;
+
+/// The most certificates that a router may ask for.
+const DOMAINS_MAX: usize = 32;
 
 /// What a router's labels are read against.
 pub(super) struct Context<'a> {
@@ -34,7 +37,7 @@ pub(super) fn build(
     let mut router = HttpRouter::default();
     let mut whole = true;
     for (path, field) in &draft.fields {
-        if let Err(reason) = read(&mut router, path, field, problems) {
+        if let Err(reason) = read(&mut router, path, field) {
             problems.invalid(&field.label, format!("{reason}; the router `{name}` is left out"));
             whole = false;
         }
@@ -77,7 +80,7 @@ pub(super) fn build(
     whole.then_some(router)
 }
 
-fn read(router: &mut HttpRouter, path: &str, field: &Field, problems: &mut Problems) -> Result<(), String> {
+fn read(router: &mut HttpRouter, path: &str, field: &Field) -> Result<(), String> {
     let text = field.value.as_str();
     match path.split('[').next().unwrap_or(path) {
         "rule" => {
@@ -108,9 +111,7 @@ fn read(router: &mut HttpRouter, path: &str, field: &Field, problems: &mut Probl
             router.tls.get_or_insert_with(RouterTls::default).options = Some(options?);
         }
         "tls.domains" => {
-            router.tls.get_or_insert_with(RouterTls::default);
-            problems
-                .not_yet(&field.label, "certificates for other names than the rule's are not supported yet");
+            domain(&mut router.tls.get_or_insert_with(RouterTls::default).domains, path, text)?;
         }
         "rulesyntax" => {
             if !matches!(text.trim(), "" | "v3" | "default") {
@@ -119,10 +120,63 @@ fn read(router: &mut HttpRouter, path: &str, field: &Field, problems: &mut Probl
         }
         // Read by `lists`, because they may be spread over several labels.
         "entrypoints" | "middlewares" => {}
-        path if path.starts_with("observability.") => {
-            problems.not_yet(&field.label, "it is not supported yet and changes nothing");
+        path => match path.strip_prefix("observability.") {
+            Some(option) => observe(router.observability.get_or_insert_default(), option, text)?,
+            None => return Err("a router has no such field".to_owned()),
+        },
+    }
+    Ok(())
+}
+
+/// `tls.domains[n].main` or `.sans`, perhaps `.sans[m]`.
+fn domain(domains: &mut Vec<TlsDomain>, path: &str, text: &str) -> Result<(), String> {
+    let field = path.strip_prefix("tls.domains[").and_then(|rest| rest.split_once("]."));
+    let Some((number, field)) = field else { return Err("a domain is `tls.domains[0].main`".to_owned()) };
+    let number: usize = value::number(number, "a number of a domain")?;
+    if number >= DOMAINS_MAX {
+        return Err(format!("a router may have {DOMAINS_MAX} domains"));
+    }
+    if domains.len() <= number {
+        domains.resize(number + 1, TlsDomain::default());
+    }
+    let Some(domain) = domains.get_mut(number) else { return Ok(()) };
+    match field.split('[').next() {
+        Some("main") => domain.main = host_name(text)?,
+        Some("sans") => {
+            for name in value::list(text) {
+                domain.sans.push(host_name(&name)?);
+            }
         }
-        _ => return Err("a router has no such field".to_owned()),
+        _ => return Err("a domain has no such field".to_owned()),
+    }
+    Ok(())
+}
+
+/// A name that a certificate may have; the first part may be a star.
+fn host_name(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    let rest = text.strip_prefix("*.").unwrap_or(text);
+    let allowed = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'.' | b'_');
+    if (1..=253).contains(&rest.len()) && rest.bytes().all(allowed) {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("`{}` is no name that a certificate can have", value::short(text)))
+    }
+}
+
+fn observe(observability: &mut Observability, option: &str, text: &str) -> Result<(), String> {
+    match option {
+        "accesslogs" => observability.access_logs = Some(value::boolean(text)?),
+        "metrics" => observability.metrics = Some(value::boolean(text)?),
+        "tracing" => observability.tracing = Some(value::boolean(text)?),
+        "traceverbosity" => {
+            let verbosity = text.trim();
+            if !["minimal", "detailed"].contains(&verbosity) {
+                return Err(format!("`{}` is neither minimal nor detailed", value::short(text)));
+            }
+            observability.trace_verbosity = Some(verbosity.to_owned());
+        }
+        _ => return Err("observability has no such field".to_owned()),
     }
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use constellation_core::{
     RouteName,
-    route::{Failover, HttpHealthCheck, HttpService, Scheme, StickyCookie},
+    route::{Failover, HttpHealthCheck, HttpService, PassiveHealthCheck, Scheme, StickyCookie},
 };
 
 use super::{
@@ -12,6 +12,7 @@ use super::{
     problem::{LabelProblemKind, Problems},
     value,
 };
+use crate::document::is_url;
 
 /// The longest that a server may be allowed to take to begin its answer.
 const RESPONSE_TIMEOUT_MAX: Duration = Duration::from_secs(60 * 60);
@@ -88,7 +89,8 @@ pub(super) fn build(
     let mut reading = Reading::default();
     let mut reachable = true;
     for (path, field) in &draft.fields {
-        let vital = matches!(path.as_str(), "server.port" | "server.scheme" | "serverstransport");
+        let vital =
+            matches!(path.as_str(), "server.port" | "server.scheme" | "server.url" | "serverstransport");
         if let Err(reason) = read(&mut service, &mut reading, path, field, problems) {
             let follows =
                 if vital { format!("the service `{name}` is left out") } else { "it is ignored".to_owned() };
@@ -107,7 +109,17 @@ pub(super) fn build(
         }
         complete
     });
-    let Some(port) = reading.port.or_else(|| ports.iter().min().copied()) else {
+    if let Some(url) = draft.fields.get("server.url")
+        && ["server.port", "server.scheme"].iter().any(|field| draft.fields.contains_key(*field))
+    {
+        let text = format!(
+            "a server has a URL, or a port and a scheme, and not both; the service `{name}` is left out"
+        );
+        problems.invalid(&url.label, text);
+        return None;
+    }
+    let port = reading.port.or_else(|| ports.iter().min().copied()).or(service.url.is_some().then_some(80));
+    let Some(port) = port else {
         if reachable {
             let label = format!("traefik.http.services.{name}.loadbalancer.server.port");
             let text =
@@ -139,6 +151,28 @@ fn read(
             };
         }
         "serverstransport" => service.servers_transport = Some(value::foreign(text)?),
+        "server.url" => {
+            let url = value::line(text)?;
+            if !is_url(&url) {
+                return Err(format!("`{}` is no URL such as http://host:80", value::short(text)));
+            }
+            service.url = Some(url);
+        }
+        "server.weight" => service.weight = Some(value::number(text, "a weight, that is a whole number")?),
+        "server.preservepath" => service.preserve_path = value::boolean(text)?,
+        "strategy" => {
+            let strategy = text.trim();
+            if !["wrr", "p2c", "hrw", "leasttime"].contains(&strategy) {
+                return Err(format!("`{}` is none of wrr, p2c, hrw and leasttime", value::short(text)));
+            }
+            service.strategy = Some(strategy.to_owned()).filter(|strategy| strategy != "wrr");
+        }
+        "responseforwarding.flushinterval" => {
+            let (negative, positive) =
+                text.trim().strip_prefix('-').map_or((false, text), |rest| (true, rest));
+            let millis = i64::try_from(value::duration(positive)?.as_millis()).unwrap_or(i64::MAX);
+            service.flush_interval = Some(if negative { -millis } else { millis });
+        }
         "passhostheader" => service.pass_host_header = Some(value::boolean(text)?),
         "sticky" | "sticky.cookie" => {
             if value::boolean(text)? {
@@ -162,14 +196,15 @@ fn read(
                     problems,
                 );
             }
-            let known = ["server.url", "server.weight", "server.preservepath", "strategy"].contains(&path)
-                || path.starts_with("responseforwarding.")
-                || path.starts_with("passivehealthcheck.");
-            if known {
-                problems.not_yet(&field.label, "it is not supported yet and changes nothing");
-            } else {
-                unknown(field, problems);
+            if let Some(option) = path.strip_prefix("passivehealthcheck.") {
+                return passive(
+                    service.passive_health_check.get_or_insert_with(PassiveHealthCheck::default),
+                    option,
+                    field,
+                    problems,
+                );
             }
+            unknown(field, problems);
         }
     }
     Ok(())
@@ -201,6 +236,25 @@ fn cookie(
         "maxage" => cookie.max_age = Some(value::number(text, "a number of seconds")?),
         "path" => cookie.path = Some(value::line(text)?),
         "domain" => cookie.domain = Some(value::reference(text)?),
+        _ => unknown(field, problems),
+    }
+    Ok(())
+}
+
+fn passive(
+    check: &mut PassiveHealthCheck,
+    option: &str,
+    field: &Field,
+    problems: &mut Problems,
+) -> Result<(), String> {
+    match option {
+        "failurewindow" => match value::duration(&field.value)? {
+            Duration::ZERO => return Err("it must be more than nothing".to_owned()),
+            window => check.failure_window = Some(window),
+        },
+        "maxfailedattempts" => {
+            check.max_failed_attempts = Some(value::number(&field.value, "a number of attempts")?);
+        }
         _ => unknown(field, problems),
     }
     Ok(())

@@ -92,7 +92,7 @@ fn labels_are_read_as_traefik_reads_them() {
     assert_eq!(app.entry_points, ["web", "websecure"]);
     assert_eq!(app.middlewares, ["auth@file", "compress@file"], "the order of middlewares is kept");
     assert_eq!(app.priority, Some(42));
-    assert_eq!(app.tls, Some(RouterTls { cert_resolver: Some("le".to_owned()), options: None }));
+    assert_eq!(app.tls, Some(RouterTls { cert_resolver: Some("le".to_owned()), ..RouterTls::default() }));
     assert_eq!(app.service, "main");
     let main = service(&set, "main");
     assert_eq!((main.port, main.scheme, main.pass_host_header), (8080, Scheme::H2c, Some(false)));
@@ -252,14 +252,12 @@ fn a_router_without_a_rule_is_served_under_the_domain() {
 }
 
 #[test]
-fn what_is_unknown_or_not_supported_yet_is_said_and_changes_nothing() {
+fn what_is_unknown_is_said_and_changes_nothing() {
     let parsed = read(
         &[
             "traefik.htpp.routers.a.rule=Host(`a`)",
             "traefik.http.routers.b.rule=Host(`b`)",
-            "traefik.http.routers.b.observability.accesslogs=false",
             "traefik.http.services.a.loadbalancer.server.port=80",
-            "traefik.http.services.a.loadbalancer.strategy=p2c",
             "traefik.http.services.a.loadbalancer.colour=red",
         ],
         &[],
@@ -270,13 +268,36 @@ fn what_is_unknown_or_not_supported_yet_is_said_and_changes_nothing() {
         [
             LabelProblemKind::Unknown, // htpp; sorted first
             LabelProblemKind::Unknown,
-            LabelProblemKind::NotYet,
-            LabelProblemKind::NotYet,
         ],
         "{}",
         texts(&parsed)
     );
     assert_eq!(parsed.routes.unwrap().services.len(), 1);
+}
+
+#[test]
+fn what_a_balancer_cannot_do_leaves_out_what_depends_on_it() {
+    for (label, left_out) in [
+        ("loadbalancer.server.url=ftp://a", true),
+        ("loadbalancer.server.url=http://a/\"", true),
+        ("loadbalancer.server.weight=-1", false),
+        ("loadbalancer.strategy=random", false),
+        ("loadbalancer.passivehealthcheck.failurewindow=0s", false),
+        ("loadbalancer.responseforwarding.flushinterval=soon", false),
+    ] {
+        let label = format!("traefik.http.services.a.{label}");
+        let parsed = read(&["traefik.http.routers.a.rule=Host(`a`)", &label], &[80]);
+        assert!(!parsed.problems.is_empty(), "{label}");
+        let services = parsed.routes.map(|set| set.services.len()).unwrap_or_default();
+        assert_eq!(services == 0, left_out, "{label}");
+    }
+    for label in
+        ["tls.domains[0].main=a b", "tls.domains[99].main=a", "tls.domains.main=a", "observability.colour=1"]
+    {
+        let label = format!("traefik.http.routers.a.{label}");
+        let parsed = read(&["traefik.http.routers.a.rule=Host(`a`)", &label], &[80]);
+        assert_eq!(parsed.routes.unwrap().routers.len(), 0, "{label}");
+    }
 }
 
 #[test]

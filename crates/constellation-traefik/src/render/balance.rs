@@ -36,7 +36,9 @@ use std::{collections::BTreeMap, fmt::Write, net::SocketAddr, sync::Arc, time::D
 
 use constellation_core::{
     InstanceId, NodeName,
-    route::{Failover as FailoverMode, HttpHealthCheck, HttpService, Scheme, StickyCookie},
+    route::{
+        Failover as FailoverMode, HttpHealthCheck, HttpService, PassiveHealthCheck, Scheme, StickyCookie,
+    },
 };
 
 use serde_json::json;
@@ -44,9 +46,9 @@ use serde_json::json;
 use super::{config::RenderConfig, problem::RouteProblem};
 use crate::{
     document::{
-        Cookie, Failover, FailoverErrors, ForwardingTimeouts, GoDuration, HealthCheck, LoadBalancer,
-        Middleware, Name, Names, Retry, Router, Server, ServersTransport, Service, Shared, Sticky, Weighted,
-        WeightedService,
+        self, Cookie, Failover, FailoverErrors, ForwardingTimeouts, GoDuration, HealthCheck, LoadBalancer,
+        Middleware, Name, Names, ResponseForwarding, Retry, Router, Server, ServersTransport, Service,
+        Shared, Sticky, Weighted, WeightedService,
     },
     names,
 };
@@ -54,6 +56,8 @@ use crate::{
 /// With two servers of which one refuses connections, one request in 2^8 still fails under load; each attempt on a
 /// refused connection costs well under a millisecond.
 const RETRY_ATTEMPTS: u32 = 8;
+/// How Traefik may choose a server, beside taking each in its turn.
+const STRATEGIES: [&str; 3] = ["p2c", "hrw", "leasttime"];
 /// Bodies of safe requests are rare and small. Traefik keeps them in memory for the second try and refuses larger ones.
 const FAILOVER_BODY_BYTES_MAX: u64 = 1024 * 1024;
 /// What Traefik answers for a server that it cannot reach or that does not answer in time, and what a proxy in an
@@ -66,6 +70,15 @@ pub(super) struct Target<'a> {
     pub(super) node: &'a NodeName,
     pub(super) instance: &'a InstanceId,
     pub(super) url: Name,
+    /// What its own labels say of its share and of the path in its URL.
+    pub(super) weight: Option<u32>,
+    pub(super) preserve_path: bool,
+}
+
+impl Target<'_> {
+    fn server(&self) -> Server {
+        Server { url: Arc::clone(&self.url), weight: self.weight, preserve_path: self.preserve_path }
+    }
 }
 
 /// What is made of one service.
@@ -199,11 +212,13 @@ pub(super) fn balance(
         return through_proxy(made, name, service, proxy, config);
     }
     let repeatable = targets.len() >= 2 && service.failover == FailoverMode::Safe && service.sticky.is_none();
+    // Pairs take their turns; whoever asks for another strategy, or would have nobody served, gets the balancer alone.
+    let in_turn = service.strategy.is_none() && targets.iter().any(|target| target.weight != Some(0));
     if !repeatable {
         return Lead::One { service: plain, retry: false };
     }
     made.fragment.retries = true;
-    if !config.failover_on_errors {
+    if !config.failover_on_errors || !in_turn {
         return Lead::One { service: plain, retry: true };
     }
     let units = units(made, name, service, targets, config);
@@ -217,9 +232,11 @@ pub(super) fn balance(
             let fallback = Arc::clone(&fallback_of(&units, index).name);
             let pair = Failover { service: Arc::clone(&unit.name), fallback, errors };
             made.push(Arc::clone(&failover), Service::Failover(pair));
-            WeightedService { name: failover, weight: 1 }
+            WeightedService { name: failover, weight: unit.weight }
         })
-        .collect();
+        .collect::<Vec<_>>();
+    // Traefik refuses a part without weight; it stays as what stands in for another.
+    let services = services.into_iter().filter(|part| part.weight > 0).collect();
     let safe = made.name(&[name, names::FAILOVER]);
     made.push(Arc::clone(&safe), Service::Weighted(Weighted { services }));
     Lead::ByMethod { safe, other: plain }
@@ -237,7 +254,7 @@ fn through_proxy(
     let proxied = made.name(&[name, names::PROXY]);
     let url = made.url(Scheme::Http, proxy);
     let balancer = LoadBalancer {
-        servers: vec![Server { url }],
+        servers: vec![Server::at(url)],
         pass_host_header: service.pass_host_header,
         servers_transport: Some(transport(made, None, config)),
         ..LoadBalancer::default()
@@ -267,6 +284,7 @@ pub(super) fn balance_node(
 /// A load balancer over one server, as half of a failover pair.
 struct Unit<'a> {
     name: Name,
+    weight: u32,
     node: &'a NodeName,
 }
 
@@ -295,7 +313,7 @@ fn units<'a>(
             made.name(&[name, names::AT, target.node.as_str(), names::AT, target.instance.as_str()])
         };
         push_balancer(made, Arc::clone(&name), service, std::slice::from_ref(target), config, None);
-        units.push(Unit { name, node: target.node });
+        units.push(Unit { name, weight: target.weight.unwrap_or(1), node: target.node });
     }
     units
 }
@@ -321,9 +339,14 @@ fn push_balancer(
         None => transport(made, service.response_timeout, config),
     });
     let balancer = LoadBalancer {
-        servers: targets.iter().map(|target| Server { url: Arc::clone(&target.url) }).collect(),
+        servers: targets.iter().map(Target::server).collect(),
         sticky: sticky.map(cookie).map(Box::new),
         health_check: service.health_check.as_ref().and_then(health_check).map(Box::new),
+        passive_health_check: service.passive_health_check.as_ref().map(passive).map(Box::new),
+        strategy: service.strategy.clone().filter(|strategy| STRATEGIES.contains(&strategy.as_str())),
+        response_forwarding: service
+            .flush_interval
+            .map(|millis| ResponseForwarding { flush_interval: format!("{millis}ms") }),
         pass_host_header: service.pass_host_header,
         servers_transport,
     };
@@ -353,6 +376,13 @@ fn transport(made: &mut Made, response: Option<Duration>, config: &RenderConfig)
         made.fragment.transports.push(Arc::clone(&name));
     }
     name
+}
+
+fn passive(check: &PassiveHealthCheck) -> document::PassiveHealthCheck {
+    document::PassiveHealthCheck {
+        failure_window: check.failure_window.filter(|window| window.as_millis() > 0).map(GoDuration),
+        max_failed_attempts: check.max_failed_attempts,
+    }
 }
 
 fn cookie(sticky: &StickyCookie) -> Sticky {

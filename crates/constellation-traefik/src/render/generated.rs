@@ -94,7 +94,9 @@ impl Rendering {
             rule,
             entry_points: Arc::clone(&self.entry_points),
             middlewares: Arc::clone(middlewares),
-            tls: cert_resolver.map(|resolver| Box::new(Tls { cert_resolver: Some(resolver), options: None })),
+            tls: cert_resolver
+                .map(|resolver| Box::new(Tls { cert_resolver: Some(resolver), ..Tls::default() })),
+            observability: None,
         };
         if !self.tls_entry_points.is_empty() {
             let secure = Route {
@@ -103,6 +105,7 @@ impl Rendering {
                 entry_points: Arc::clone(&self.tls_entry_points),
                 middlewares: Arc::clone(middlewares),
                 tls: Some(Box::default()),
+                observability: None,
                 ..route
             };
             self.push(secure, &lead);

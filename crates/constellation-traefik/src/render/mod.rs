@@ -42,7 +42,7 @@ pub(crate) use self::{
     gather::{Candidate, Gathered, owner, tcp_owner, udp_owner},
     l4::{Out, tcp_priority, tcp_server, udp_server},
 };
-use crate::document::{DynamicConfig, Names};
+use crate::document::{DynamicConfig, Names, is_url};
 
 /// What a view renders to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -179,7 +179,11 @@ impl Rendering {
         let mut cordoned = Vec::new();
         for candidate in service.candidates.iter().filter(|candidate| candidate.routable) {
             let (address, own) = service.address(candidate, name, spec);
-            let Some(address) = address else {
+            let url = match (own.url.as_ref().filter(|url| is_url(url)), address) {
+                (Some(url), _) => Some(url.as_str().into()),
+                (None, address) => address.map(|address| self.made.url(own.scheme, address)),
+            };
+            let Some(url) = url else {
                 let text = format!(
                     "instance {} on {} is healthy, but its port {} is not one that other nodes reach",
                     candidate.instance.id, candidate.node.name, own.port
@@ -192,10 +196,15 @@ impl Rendering {
                 );
                 continue;
             };
-            let url = self.made.url(own.scheme, address);
             // Two records of one address are one server; Traefik would send it twice the requests.
             if all.iter().chain(&cordoned).all(|target| target.url != url) {
-                let target = Target { node: &candidate.node.name, instance: &candidate.instance.id, url };
+                let target = Target {
+                    node: &candidate.node.name,
+                    instance: &candidate.instance.id,
+                    url,
+                    weight: own.weight,
+                    preserve_path: own.preserve_path,
+                };
                 let open = !candidate.node.facts.cordoned && !candidate.node.facts.leaving;
                 if open { all.push(target) } else { cordoned.push(target) }
             }

@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
-use constellation_core::{RouteName, route::HttpRouter};
+use constellation_core::{
+    RouteName,
+    route::{self, HttpRouter},
+};
 use constellation_rules::Rule;
 
 use super::{Placed, Rendering, RouteProblemKind, balance::Lead, is_foreign};
 use crate::{
-    document::{Name, Names, PRIORITY_MAX, Router, Tls},
+    document::{Domain, Name, Names, Observability, PRIORITY_MAX, Router, Tls},
     names,
 };
 
@@ -24,6 +27,7 @@ pub(super) struct Route {
     pub(super) entry_points: Names,
     pub(super) middlewares: Names,
     pub(super) tls: Option<Box<Tls>>,
+    pub(super) observability: Option<Box<Observability>>,
 }
 
 impl Rendering {
@@ -61,7 +65,12 @@ impl Rendering {
             placed.balancer(&router.service).map(|balancer| balancer.lead.clone()).ok_or_else(missing)?
         };
         let tls = router.tls.as_ref().map(|tls| {
-            Box::new(Tls { cert_resolver: tls.cert_resolver.clone(), options: tls.options.clone() })
+            let domains = tls
+                .domains
+                .iter()
+                .map(|it| Domain { main: it.main.clone(), sans: it.sans.clone() })
+                .collect();
+            Box::new(Tls { cert_resolver: tls.cert_resolver.clone(), options: tls.options.clone(), domains })
         });
         let named =
             router.entry_points.iter().filter(|name| !name.is_empty()).map(|name| name.as_str().into());
@@ -89,6 +98,7 @@ impl Rendering {
             entry_points,
             middlewares,
             tls,
+            observability: router.observability.as_ref().map(observability).map(Box::new),
         };
         self.push(route, &lead);
         Ok(())
@@ -97,12 +107,14 @@ impl Rendering {
     /// Puts a router into the document: as it is, or as two that are kept apart by the method. The two have the same
     /// priority, so the router stands to all others as it would alone.
     pub(super) fn push(&mut self, route: Route, lead: &Lead) {
-        let Route { name, alternatives, rule, priority, entry_points, middlewares, tls } = route;
+        let Route { name, alternatives, rule, priority, entry_points, middlewares, tls, observability } =
+            route;
         match lead {
             Lead::One { service, retry } => {
                 let middlewares = if *retry { self.with_retry(&middlewares) } else { middlewares };
                 let service = Arc::clone(service);
-                let router = Router { entry_points, middlewares, service, rule, priority, tls };
+                let router =
+                    Router { entry_points, middlewares, service, rule, priority, tls, observability };
                 self.made.fragment.routers.push((name, router.into()));
             }
             Lead::Proxied { service, middleware, retry } => {
@@ -112,7 +124,8 @@ impl Rendering {
                     through.push(names::RETRY.into());
                 }
                 let (service, middlewares) = (Arc::clone(service), through.into());
-                let router = Router { entry_points, middlewares, service, rule, priority, tls };
+                let router =
+                    Router { entry_points, middlewares, service, rule, priority, tls, observability };
                 self.made.fragment.routers.push((name, router.into()));
             }
             Lead::ByMethod { safe, other } => {
@@ -126,6 +139,7 @@ impl Rendering {
                     rule: [open, &rule, close, " && ", SAFE].concat(),
                     priority,
                     tls: tls.clone(),
+                    observability: observability.clone(),
                 };
                 let other_name = self.made.name(&[&name, names::UNSAFE]);
                 self.made.fragment.routers.push((name, router.into()));
@@ -136,6 +150,7 @@ impl Rendering {
                     rule: [open, &rule, close, " && !", SAFE].concat(),
                     priority,
                     tls,
+                    observability,
                 };
                 self.made.fragment.routers.push((other_name, router.into()));
             }
@@ -149,4 +164,11 @@ impl Rendering {
         }
         middlewares.iter().cloned().chain([names::RETRY.into()]).collect()
     }
+}
+
+fn observability(of: &route::Observability) -> Observability {
+    let route::Observability { access_logs, metrics, tracing, trace_verbosity } = of.clone();
+    // Another agent may have sent what Traefik would refuse, together with everybody's routes.
+    let trace_verbosity = trace_verbosity.filter(|it| ["minimal", "detailed"].contains(&it.as_str()));
+    Observability { access_logs, metrics, tracing, trace_verbosity }
 }

@@ -62,8 +62,11 @@ fn a_service_with_everything_and_one_that_lost_its_name() {
         router.entry_points = vec!["web".to_owned(), "websecure".to_owned()];
         router.middlewares = vec!["auth@file".to_owned(), "compress@file".to_owned()];
         router.priority = Some(77);
-        router.tls =
-            Some(RouterTls { cert_resolver: Some("le".to_owned()), options: Some("mtls@file".to_owned()) });
+        router.tls = Some(RouterTls {
+            cert_resolver: Some("le".to_owned()),
+            options: Some("mtls@file".to_owned()),
+            ..RouterTls::default()
+        });
     }
     let rival = routes("all", &["Host(`c`)"]);
     let nodes = vec![

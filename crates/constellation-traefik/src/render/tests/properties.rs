@@ -24,6 +24,7 @@ fn any_set() -> impl Strategy<Value = RouteSet> {
             middlewares: middlewares.into_iter().map(str::to_owned).collect(),
             priority,
             tls: tls.then(RouterTls::default),
+            ..HttpRouter::default()
         },
     );
     let check = (any::<bool>(), 0u64..2).prop_map(|(path, millis)| HttpHealthCheck {

@@ -356,3 +356,46 @@ fn a_response_timeout_gives_a_transport_of_its_own_and_a_foreign_transport_repla
         assert_eq!(document.http.servers_transports.contains_key(name), made);
     }
 }
+
+#[test]
+fn weights_are_those_of_the_instances_and_who_has_none_only_stands_in() {
+    let weighing = |weight| with_service(routes("web", &["Host(`a`)"]), move |it| it.weight = Some(weight));
+    let document = document(vec![
+        node(1).with("a", "web", Healthy, 1, &weighing(3)),
+        node(2).with("b", "web", Healthy, 2, &weighing(1)),
+        node(3).with("c", "web", Healthy, 3, &weighing(0)),
+    ]);
+    let plain: Vec<_> = balancer(&document, "web").servers.iter().map(|server| server.weight).collect();
+    assert_eq!(plain, [Some(3), Some(1), Some(0)]);
+    let Service::Weighted(turns) = &*document.http.services["web++failover"] else { panic!("{document:?}") };
+    let turns: Vec<_> = turns.services.iter().map(|part| (&*part.name, part.weight)).collect();
+    assert_eq!(turns, [("web+n1++failover", 3), ("web+n2++failover", 1)]);
+}
+
+#[test]
+fn whoever_asks_for_a_strategy_gets_it_and_no_pairs_that_take_turns() {
+    let set = with_service(routes("web", &["Host(`a`)"]), |it| it.strategy = Some("p2c".to_owned()));
+    let document = document(vec![
+        node(1).with("a", "web", Healthy, 1, &set),
+        node(2).with("b", "web", Healthy, 2, &set),
+    ]);
+    assert_eq!(names(&document.http.services), ["web"]);
+    assert_eq!(balancer(&document, "web").strategy.as_deref(), Some("p2c"));
+    assert_eq!(
+        &*document.http.routers["web"].middlewares,
+        ["+retry".into()],
+        "what nobody received is tried again"
+    );
+}
+
+#[test]
+fn a_url_is_where_an_instance_is_reached_and_one_that_is_none_is_not_passed_on() {
+    let at =
+        |url: &'static str| with_service(routes("web", &["Host(`a`)"]), |it| it.url = Some(url.to_owned()));
+    for (url, reached) in
+        [("http://app.internal:8080/base", "http://app.internal:8080/base"), ("app", "http://10.0.0.1:40000")]
+    {
+        let document = document(vec![node(1).with("a", "web", Healthy, 1, &at(url))]);
+        assert_eq!(urls(&document, "web"), [reached]);
+    }
+}
