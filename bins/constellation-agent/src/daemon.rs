@@ -170,7 +170,7 @@ impl Agent {
         let ingress = if config.ingress.is_empty() && config.proxy.is_none() {
             None
         } else {
-            Some(ingress::start(&config, &tls, &traefik, gossip.view(), serve, Arc::clone(&clock))?)
+            Some(ingress::start(&config, &tls, &traefik, serve, Arc::clone(&clock))?)
         };
 
         let (told, roles) = watch::channel(Roles::default());

@@ -26,7 +26,7 @@ pub use self::{
     labels::{LabelConfig, LabelProblem, ParsedLabels, parse_labels},
     provider::{
         LastKnownGoodError, LastKnownGoodStatus, Provider, ProviderConfig, ProviderError, ProviderState,
-        Served, TraefikHandle, TraefikStatus,
+        Served, TraefikHandle, TraefikStatus, Turn,
     },
     render::{RenderConfig, Rendered, Renderer, RouteProblem, render},
     static_config::{StaticConfig, static_config},

@@ -154,6 +154,19 @@ async fn a_change_of_the_view_is_served_and_an_equal_view_changes_no_byte() {
 }
 
 #[tokio::test]
+async fn a_view_that_changes_no_route_is_told_with_the_document_that_stays() {
+    let running = start(config(None), view(1, &[(1, true, &["web"])])).await;
+    running.until(|status| status.routers == 1).await;
+    let mut turns = running.handle.turns();
+    let before = turns.borrow_and_update().document.clone();
+    // A node without containers.
+    running.views.send_replace(view(2, &[(1, true, &["web"]), (2, true, &[])]));
+    let told = tokio::time::timeout(PATIENCE, turns.wait_for(|turn| turn.view.version() == 2)).await;
+    assert_eq!(told.unwrap().unwrap().document, before);
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn an_agent_that_knows_nothing_yet_makes_traefik_keep_what_it_has() {
     let mut slow = config(None);
     slow.grace = Duration::from_secs(3600);

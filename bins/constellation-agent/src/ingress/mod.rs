@@ -5,12 +5,13 @@ mod table;
 use std::{net::SocketAddr, str::FromStr, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use constellation_core::{Clock, ClusterView};
+use constellation_core::Clock;
 use constellation_proxy::http::{HttpProxy, Listen, ProxyConfig, ProxyHandle};
 use constellation_tasks::{Early, Supervisor};
-use constellation_traefik::TraefikHandle;
+use constellation_traefik::{TraefikHandle, Turn};
 use tokio::sync::watch;
 
+use self::table::Tables;
 use crate::{config::Config, tls::TlsHandle};
 
 /// How long open requests may go on when the agent ends: within what its floor gets for that.
@@ -38,12 +39,11 @@ impl FromStr for EntryPoint {
     }
 }
 
-/// Starts the proxy; it follows what Traefik would be told, and the view for who is near.
+/// Starts the proxy; it follows what Traefik would be told, with the view that this comes from for who is near.
 pub(crate) fn start(
     settings: &Config,
     tls: &TlsHandle,
     traefik: &TraefikHandle,
-    view: watch::Receiver<Arc<ClusterView>>,
     supervisor: &Supervisor,
     clock: Arc<dyn Clock>,
 ) -> anyhow::Result<ProxyHandle> {
@@ -71,13 +71,12 @@ pub(crate) fn start(
         drain: DRAIN,
         ..ProxyConfig::for_listeners(listeners)
     };
-    let (mut served, mut view) = (traefik.subscribe(), view);
-    let now = move |served: &mut watch::Receiver<_>, view: &mut watch::Receiver<Arc<ClusterView>>| {
-        let served: Arc<constellation_traefik::Served> = Arc::clone(&served.borrow_and_update());
-        let view = Arc::clone(&view.borrow_and_update());
-        served.document.as_ref().map(|document| table::table(document, &view)).unwrap_or_default()
+    let (mut turns, mut maker) = (traefik.turns(), Tables::default());
+    let mut make = move |turn: Turn| {
+        turn.document.map(|document| maker.table(&document, &turn.view)).unwrap_or_default()
     };
-    let (tables, table) = watch::channel(Arc::new(now(&mut served, &mut view)));
+    let first = turns.borrow_and_update().clone();
+    let (tables, table) = watch::channel(Arc::new(make(first)));
     let proxy =
         HttpProxy::start(config, table, supervisor, clock).context("see --ingress and --proxy-listen")?;
     let shutdown = supervisor.shutdown();
@@ -85,11 +84,11 @@ pub(crate) fn start(
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => return,
-                Ok(()) = served.changed() => {}
-                Ok(()) = view.changed() => {}
+                Ok(()) = turns.changed() => {}
                 else => return shutdown.cancelled().await,
             }
-            let next = now(&mut served, &mut view);
+            let turn = turns.borrow_and_update().clone();
+            let next = make(turn);
             tables.send_if_modified(|table| {
                 let changed = **table != next;
                 if changed {

@@ -17,8 +17,8 @@ use constellation_core::{
 use constellation_proxy::http::{Backend, Name, Policy, Router, Service, Table, Target};
 use constellation_traefik::{
     DynamicConfig,
-    document::{self, LoadBalancer},
-    rules::parse_generated,
+    document::{self, LoadBalancer, Shared},
+    rules::{Rule, parse_generated},
 };
 
 /// Ranks of nodes begin here: this node's own backends are before all others.
@@ -28,15 +28,42 @@ const LAST: u32 = 1 << 20;
 /// The cookie of a sticky service that names none.
 const STICKY: &str = "constellation";
 
-/// Makes the table.
-pub(crate) fn table(document: &DynamicConfig, view: &ClusterView) -> Table {
+/// Makes tables, one after another.
+#[derive(Debug, Default)]
+pub(crate) struct Tables {
+    /// The routers of the last one whose rules were read. Most of them are in the next document as well, and reading rules is
+    /// most of the work.
+    known: HashMap<Name, (Shared<document::Router>, Rule)>,
+}
+
+impl Tables {
+    /// The table of a document.
+    pub(crate) fn table(&mut self, document: &DynamicConfig, view: &ClusterView) -> Table {
+        let mut last = std::mem::take(&mut self.known);
+        self.known.reserve(document.http.routers.len());
+        table(document, view, |name, router| {
+            let rule = match last.remove(name) {
+                Some((known, rule)) if known.is_same(router) => rule,
+                // Every router of a document that was served has a rule that can be read.
+                _ => parse_generated(&router.rule).ok()?,
+            };
+            self.known.insert(Name::clone(name), (router.clone(), rule.clone()));
+            Some(rule)
+        })
+    }
+}
+
+fn table(
+    document: &DynamicConfig,
+    view: &ClusterView,
+    mut rule_of: impl FnMut(&Name, &Shared<document::Router>) -> Option<Rule>,
+) -> Table {
     let homes = homes(view);
     let mut repeating = BTreeSet::new();
     let mut wanted: BTreeMap<&str, &LoadBalancer> = BTreeMap::new();
     let mut routers = Vec::with_capacity(document.http.routers.len());
     for (name, router) in &document.http.routers {
-        // Every router of a document that was served has a rule that can be read.
-        let Ok(rule) = parse_generated(&router.rule) else { continue };
+        let Some(rule) = rule_of(name, router) else { continue };
         // Also behind a router that is refused here: its requests may come from Traefik, which has done what is due.
         let lead = lead(document, router);
         if let Ok(lead) = &lead {
@@ -229,7 +256,7 @@ mod tests {
     fn made(change: impl Fn(&mut RouteSet)) -> Table {
         let config = RenderConfig { domain: "example.org".parse().ok(), ..RenderConfig::default() };
         let view = view(change);
-        table(&render(&view, &config).document, &view)
+        Tables::default().table(&render(&view, &config).document, &view)
     }
 
     fn service<'t>(table: &'t Table, name: &str) -> &'t Service {
@@ -292,7 +319,7 @@ mod tests {
             let config = RenderConfig { proxy, ..RenderConfig::default() };
             let document = render(&view, &config).document;
             document.validate().unwrap();
-            let table = table(&document, &view);
+            let table = Tables::default().table(&document, &view);
             let web = service(&table, "web");
             assert_eq!((web.backends.len(), web.policy.failover), (2, failover));
             let refused = matches!(table.routers()[0].target, Target::Refuse { .. });
@@ -305,7 +332,31 @@ mod tests {
         let view = view(|_| {});
         let document = render(&view, &RenderConfig::default()).document;
         let nobody = ClusterView::empty("n2".parse().unwrap());
-        let table = table(&document, &nobody);
+        let table = Tables::default().table(&document, &nobody);
         assert!(service(&table, "web").backends.iter().all(|backend| backend.rank == LAST));
+    }
+
+    #[test]
+    fn a_table_after_another_is_what_it_is_alone() {
+        let config = RenderConfig::default();
+        let mut tables = Tables::default();
+        let rule = |rule: &'static str| {
+            move |set: &mut RouteSet| {
+                set.routers.values_mut().for_each(|router| router.rule = rule.to_owned());
+            }
+        };
+        for view in
+            [view(|_| {}), view(|_| {}), view(rule("Host(`other.test`)")), view(|set| set.routers.clear())]
+        {
+            let document = render(&view, &config).document;
+            let again = tables.table(&document, &view);
+            assert_eq!(again, Tables::default().table(&document, &view));
+            // Now that every router is known.
+            assert_eq!(tables.table(&document, &view), again);
+            // The same name with another rule, in a document that shares the rest.
+            let mut changed = document.clone();
+            changed.http.routers.values_mut().for_each(|router| router.rule = "Host(`x.test`)".to_owned());
+            assert_eq!(tables.table(&changed, &view), Tables::default().table(&changed, &view));
+        }
     }
 }

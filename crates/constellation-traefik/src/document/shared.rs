@@ -25,6 +25,13 @@ impl<T> From<T> for Shared<T> {
     }
 }
 
+impl<T> Shared<T> {
+    /// Whether they are one, which tells without a look that they are equal.
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
 impl<T: Serialize> Shared<T> {
     /// Its JSON. It is written once; an error has nothing, as [`DynamicConfig::to_bytes`](super::DynamicConfig::to_bytes) says.
     pub(super) fn json(&self) -> &str {

@@ -87,6 +87,15 @@ impl Served {
     }
 }
 
+/// What a view of the cluster led to.
+#[derive(Clone, Debug)]
+pub struct Turn {
+    /// The view.
+    pub view: Arc<ClusterView>,
+    /// The document that is served since; `None` while it is not known yet.
+    pub document: Option<Arc<DynamicConfig>>,
+}
+
 /// Starts providers.
 #[derive(Debug)]
 pub struct Provider;
@@ -134,9 +143,11 @@ impl Provider {
         let served = watch::Sender::new(Arc::new(Served::new(known.clone(), &tls)));
         let polls = Arc::new(Polls::default());
         let (state, kept) = (watch::Sender::new(Arc::default()), watch::Sender::new(kept));
+        let turns = watch::Sender::new(Turn { view: Arc::clone(&view.borrow()), document: known.clone() });
         let handle = TraefikHandle {
             listen: address,
             served: served.subscribe(),
+            turns: turns.subscribe(),
             state: state.subscribe(),
             kept: kept.subscribe(),
             polls: Arc::clone(&polls),
@@ -158,7 +169,8 @@ impl Provider {
         supervisor.spawn("traefik provider", Early::Fatal, answers);
         let hold_back = HoldBack::new(config.governor, known, clock.now(), config.grace);
         let renderer = Renderer::new(config.render);
-        let routes = Routes { renderer, hold_back, view, certificates, served, state, clock, sound: false };
+        let routes =
+            Routes { renderer, hold_back, view, certificates, served, turns, state, clock, sound: false };
         supervisor.spawn("traefik routes", Early::Fatal, routes.run(supervisor.shutdown()));
         Ok(handle)
     }
@@ -169,6 +181,7 @@ impl Provider {
 pub struct TraefikHandle {
     listen: SocketAddr,
     served: watch::Receiver<Arc<Served>>,
+    turns: watch::Receiver<Turn>,
     state: watch::Receiver<Arc<status::RoutesState>>,
     kept: watch::Receiver<LastKnownGoodStatus>,
     polls: Arc<Polls>,
@@ -183,6 +196,11 @@ impl TraefikHandle {
     /// What is served, whenever it changes.
     pub fn subscribe(&self) -> watch::Receiver<Arc<Served>> {
         self.served.clone()
+    }
+
+    /// What each view led to, once for each, whether or not the document changed with it: for whoever needs both together.
+    pub fn turns(&self) -> watch::Receiver<Turn> {
+        self.turns.clone()
     }
 
     /// How it stands.

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
-use super::{Served, status::RoutesState};
+use super::{Served, Turn, status::RoutesState};
 use crate::{
     document::{DynamicConfig, TlsSection},
     hold_back::{Held, HoldBack},
@@ -24,6 +24,7 @@ pub(super) struct Routes {
     pub(super) view: watch::Receiver<Arc<ClusterView>>,
     pub(super) certificates: watch::Receiver<Arc<TlsSection>>,
     pub(super) served: watch::Sender<Arc<Served>>,
+    pub(super) turns: watch::Sender<Turn>,
     pub(super) state: watch::Sender<Arc<RoutesState>>,
     pub(super) clock: Arc<dyn Clock>,
     /// Whether what was rendered last was found to be what Traefik takes.
@@ -96,7 +97,8 @@ impl Routes {
         };
         let held = settled.held;
         said.held(held.as_ref());
-        let changed = self.publish(document);
+        let changed = self.publish(document.clone());
+        self.turns.send_replace(Turn { view: Arc::clone(view), document });
         self.state.send_modify(|state| {
             *state = Arc::new(RoutesState {
                 changed: if changed { Some(self.clock.wall()) } else { state.changed },
