@@ -7,7 +7,7 @@ use constellation_consensus::member::{ClusterSettings, Profile, SeatPolicy};
 use constellation_core::{ClusterId, DomainName, NodeFacts, NodeName, Priority};
 use constellation_proxy::PortRange;
 use constellation_tailscale::PeerSource;
-use constellation_traefik::{Provider, RenderConfig};
+use constellation_traefik::{LabelConfig, Provider, RenderConfig};
 
 use crate::{
     cli::{ProfileArg, RunArgs, RuntimeKind},
@@ -81,6 +81,8 @@ pub struct Config {
     pub entry_points: Vec<String>,
     /// Certificate resolver of generated routers.
     pub cert_resolver: Option<String>,
+    /// How labels are read.
+    pub labels: LabelConfig,
     /// Whether Traefik is new enough to try failed requests elsewhere.
     pub traefik_failover: bool,
     /// How long Traefik may take to connect to a server.
@@ -196,6 +198,12 @@ impl Config {
             provider: args.provider_listen,
             entry_points: args.entry_points.clone(),
             cert_resolver: args.cert_resolver.clone(),
+            labels: LabelConfig {
+                exposed_by_default: args.exposed_by_default,
+                constraints: args.constraints.clone(),
+                default_rule: args.default_rule.clone(),
+                domain: args.domain.clone(),
+            },
             traefik_failover: args.traefik_failover,
             traefik_dial_timeout: args.traefik_dial_timeout,
             tls_certificates: args.tls_certificates.clone(),

@@ -15,7 +15,7 @@ use constellation_proxy::{Gateway, GatewayConfig};
 use constellation_security::{Keyring, KeyringHandle};
 use constellation_tailscale::{Overlay, PeerSource, StaticPeers};
 use constellation_tasks::{Drained, Early, Pass, Reconciler, Schedule, Supervisor, SystemClock, nudge};
-use constellation_traefik::{LabelConfig, Provider, ProviderConfig};
+use constellation_traefik::{Provider, ProviderConfig};
 use tokio::sync::watch;
 use tracing::{error, info, warn};
 
@@ -186,7 +186,7 @@ impl Agent {
         let (problems, seen_problems) = watch::channel(Vec::new());
         let publisher = Publisher {
             facts: facts.subscribe(),
-            labels: LabelConfig { domain: config.domain.clone(), ..LabelConfig::default() },
+            labels: config.labels.clone(),
             gateway: gateway.clone(),
             gossip: gossip.clone(),
             reports: monitor.reports(),

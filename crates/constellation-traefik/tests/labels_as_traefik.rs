@@ -10,6 +10,7 @@
     reason = "tests and their helpers may panic"
 )]
 
+mod cases;
 mod support;
 
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
@@ -28,281 +29,8 @@ use constellation_traefik::{LabelConfig, Provider, ProviderConfig, parse_labels}
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::watch};
 
+use self::cases::{CONSTRAINTS, CONTAINERS, DEFAULT_RULE, MIDDLEWARES};
 use self::support::{Placed, Traefik, free_port, unchunked, until, view};
-
-/// Every middleware with each of its fields, as labels below `traefik.http.middlewares.NAME`.
-const MIDDLEWARES: &[&[&str]] = &[
-    &["addprefix.prefix=/x"],
-    &[
-        "basicauth.users=a:$apr1$x$y, b:$apr1$x$z",
-        "basicauth.realm=r",
-        "basicauth.removeheader=true",
-        "basicauth.headerfield=X-User",
-    ],
-    &["basicAuth.Users=a:$apr1$x$y", "BASICAUTH.REMOVEHEADER=1"],
-    &[
-        "buffering.maxrequestbodybytes=42",
-        "buffering.memrequestbodybytes=41",
-        "buffering.maxresponsebodybytes=40",
-        "buffering.memresponsebodybytes=39",
-        "buffering.retryexpression=IsNetworkError() && Attempts() < 2",
-    ],
-    &[
-        "circuitbreaker.expression=NetworkErrorRatio() > 0.5",
-        "circuitbreaker.checkperiod=42ms",
-        "circuitbreaker.fallbackduration=42",
-        "circuitbreaker.recoveryduration=1m30s",
-        "circuitbreaker.responsecode=500",
-    ],
-    &["compress=true"],
-    &[
-        "compress.excludedcontenttypes=text/a, text/b",
-        "compress.minresponsebodybytes=42",
-        "compress.encodings=gzip, br",
-        "compress.defaultencoding=gzip",
-    ],
-    &["compress.includedcontenttypes=text/a, text/b"],
-    &["contenttype=true"],
-    &[
-        "digestauth.users=a:r:1, b:r:2",
-        "digestauth.realm=r",
-        "digestauth.removeheader=T",
-        "digestauth.headerfield=X-User",
-    ],
-    &[
-        "errors.status=500-599, 404",
-        "errors.query=/{status}.html",
-        "errors.service=SERVICE",
-        "errors.statusrewrites.404=503",
-    ],
-    &[
-        "forwardauth.address=http://127.0.0.1:1/",
-        "forwardauth.trustforwardheader=true",
-        "forwardauth.authresponseheaders=X-A, X-B",
-        "forwardauth.authresponseheadersregex=^X-",
-        "forwardauth.authrequestheaders=Accept",
-        "forwardauth.addauthcookiestoresponse=s",
-        "forwardauth.headerfield=X-User",
-        "forwardauth.forwardbody=true",
-        "forwardauth.maxbodysize=42",
-        "forwardauth.preservelocationheader=true",
-        "forwardauth.preserverequestmethod=true",
-        "forwardauth.tls.insecureskipverify=true",
-    ],
-    &["grpcweb.alloworigins=*"],
-    &[
-        "headers.customrequestheaders.X-Script-Name=test",
-        "headers.customrequestheaders.X-Gone=",
-        "headers.customresponseheaders.X-B=2",
-    ],
-    &[
-        "headers.accesscontrolallowcredentials=true",
-        "headers.accesscontrolallowheaders=A, B",
-        "headers.accesscontrolallowmethods=GET",
-        "headers.accesscontrolalloworiginlist=https://a",
-        "headers.accesscontrolalloworiginlistregex=^https",
-        "headers.accesscontrolexposeheaders=A",
-        "headers.accesscontrolmaxage=42",
-        "headers.addvaryheader=true",
-    ],
-    &[
-        "headers.allowedhosts=a, b",
-        "headers.hostsproxyheaders=X-H",
-        "headers.sslproxyheaders.X-Forwarded-Proto=https",
-        "headers.stsseconds=42",
-        "headers.stsincludesubdomains=true",
-        "headers.stspreload=true",
-        "headers.forcestsheader=true",
-        "headers.framedeny=true",
-        "headers.customframeoptionsvalue=DENY",
-    ],
-    &[
-        "headers.contenttypenosniff=true",
-        "headers.browserxssfilter=true",
-        "headers.custombrowserxssvalue=1",
-        "headers.contentsecuritypolicy=default-src 'self'",
-        "headers.contentsecuritypolicyreportonly=x",
-        "headers.publickey=k",
-        "headers.referrerpolicy=same-origin",
-        "headers.permissionspolicy=camera=()",
-        "headers.isdevelopment=true",
-    ],
-    &[
-        "ipallowlist.sourcerange=127.0.0.1/32, 10.0.0.0/8",
-        "ipallowlist.ipstrategy.depth=2",
-        "ipallowlist.rejectstatuscode=404",
-    ],
-    &["ipallowlist.sourcerange=127.0.0.1/32", "ipallowlist.ipstrategy.excludedips=10.0.0.1, 10.0.0.2"],
-    &["inflightreq.amount=42", "inflightreq.sourcecriterion.requestheadername=X-Id"],
-    &["inflightreq.amount=42", "inflightreq.sourcecriterion.requesthost=true"],
-    &["inflightreq.amount=42", "inflightreq.sourcecriterion.ipstrategy.depth=1"],
-    &[
-        "passtlsclientcert.pem=true",
-        "passtlsclientcert.info.notafter=true",
-        "passtlsclientcert.info.notbefore=true",
-        "passtlsclientcert.info.sans=true",
-        "passtlsclientcert.info.serialnumber=true",
-        "passtlsclientcert.info.subject.country=true",
-        "passtlsclientcert.info.subject.province=true",
-        "passtlsclientcert.info.subject.locality=true",
-        "passtlsclientcert.info.subject.organization=true",
-        "passtlsclientcert.info.subject.organizationalunit=true",
-        "passtlsclientcert.info.subject.commonname=true",
-        "passtlsclientcert.info.subject.serialnumber=true",
-        "passtlsclientcert.info.subject.domaincomponent=true",
-        "passtlsclientcert.info.issuer.country=true",
-        "passtlsclientcert.info.issuer.province=true",
-        "passtlsclientcert.info.issuer.locality=true",
-        "passtlsclientcert.info.issuer.organization=true",
-        "passtlsclientcert.info.issuer.commonname=true",
-        "passtlsclientcert.info.issuer.serialnumber=true",
-        "passtlsclientcert.info.issuer.domaincomponent=true",
-    ],
-    &[
-        "ratelimit.average=42",
-        "ratelimit.burst=43",
-        "ratelimit.period=1m",
-        "ratelimit.sourcecriterion.ipstrategy.ipv6subnet=64",
-    ],
-    &[
-        "ratelimit.average=42",
-        "ratelimit.redis.endpoints=127.0.0.1:1",
-        "ratelimit.redis.username=u",
-        "ratelimit.redis.password=p",
-        "ratelimit.redis.db=1",
-        "ratelimit.redis.poolsize=2",
-        "ratelimit.redis.minidleconns=3",
-        "ratelimit.redis.maxactiveconns=4",
-        "ratelimit.redis.readtimeout=42s",
-        "ratelimit.redis.writetimeout=42s",
-        "ratelimit.redis.dialtimeout=42s",
-    ],
-    &[
-        "redirectregex.regex=^http://a/(.*)",
-        "redirectregex.replacement=http://b/$1",
-        "redirectregex.permanent=true",
-    ],
-    &["redirectscheme.scheme=https", "redirectscheme.port=8443", "redirectscheme.permanent=true"],
-    &["replacepath.path=/foo"],
-    &["replacepathregex.regex=^/a/(.*)", "replacepathregex.replacement=/b/$1"],
-    &["retry.attempts=4", "retry.initialinterval=100ms"],
-    &["stripprefix.prefixes=/a, /b"],
-    &["stripprefixregex.regex=/[a-z]+"],
-    // What Traefik refuses, we must refuse, too.
-    &["basicauth.user=a"],
-    &["ratelimit.average=many"],
-    &["addprefix.prefix=/x", "stripprefix.prefixes=/y"],
-];
-
-/// Labels of whole containers.
-const CONTAINERS: &[&[&str]] = &[
-    &[
-        "traefik.http.routers.NAME.rule=Host(`NAME.test`) && PathPrefix(`/x`)",
-        "traefik.http.routers.NAME.entrypoints=web",
-        "traefik.http.routers.NAME.priority=77",
-    ],
-    &[
-        "traefik.HTTP.routers.NAME.Rule=Host(`NAME.test`)",
-        "traefik.http.routers.NAME.EntryPoints=websecure",
-        "traefik.http.routers.NAME.tls=true",
-    ],
-    &[
-        "traefik.http.routers.NAME.rule=Host(`NAME.test`)",
-        "traefik.http.routers.NAME.entrypoints=web",
-        "traefik.http.routers.NAME.middlewares=NAME-b, NAME-a@docker",
-        "traefik.http.middlewares.NAME-a.addprefix.prefix=/a",
-        "traefik.http.middlewares.NAME-b.chain.middlewares=NAME-a",
-    ],
-    &[
-        "traefik.http.routers.NAME.rule=Host(`NAME.test`)",
-        "traefik.http.routers.NAME.entrypoints=websecure",
-        "traefik.http.routers.NAME.tls.domains[0].main=NAME.test",
-        "traefik.http.routers.NAME.tls.domains[0].sans=a.NAME.test, *.b.NAME.test",
-        "traefik.http.routers.NAME.tls.domains[1].main=*.c.test",
-        "traefik.http.routers.NAME.observability.accesslogs=false",
-        "traefik.http.routers.NAME.observability.metrics=false",
-        "traefik.http.routers.NAME.observability.tracing=true",
-        "traefik.http.routers.NAME.observability.traceverbosity=detailed",
-    ],
-    &[
-        "traefik.http.routers.NAME.rule=Host(`NAME.test`)",
-        "traefik.http.routers.NAME.entrypoints=web",
-        "traefik.http.services.NAME.loadbalancer.server.port=80",
-        "traefik.http.services.NAME.loadbalancer.server.weight=3",
-        "traefik.http.services.NAME.loadbalancer.server.preservepath=true",
-        "traefik.http.services.NAME.loadbalancer.strategy=p2c",
-        "traefik.http.services.NAME.loadbalancer.passivehealthcheck.failurewindow=3s",
-        "traefik.http.services.NAME.loadbalancer.passivehealthcheck.maxfailedattempts=4",
-        "traefik.http.services.NAME.loadbalancer.responseforwarding.flushinterval=250ms",
-        "traefik.http.services.NAME.loadbalancer.passhostheader=false",
-        "traefik.http.services.NAME.loadbalancer.healthcheck.path=/health",
-        "traefik.http.services.NAME.loadbalancer.healthcheck.interval=7",
-    ],
-    &[
-        "traefik.http.routers.NAME.rule=Host(`NAME.test`)",
-        "traefik.http.routers.NAME.entrypoints=web",
-        "traefik.http.services.NAME.loadbalancer.server.url=http://NAME.internal:8080/base",
-        "traefik.http.services.NAME.loadbalancer.server.preservepath=true",
-        "traefik.http.services.NAME.loadbalancer.strategy=hrw",
-        "traefik.http.services.NAME.loadbalancer.responseforwarding.flushinterval=-1s",
-    ],
-    &[
-        "traefik.http.routers.NAME.rule=Host(`NAME.test`)",
-        "traefik.http.routers.NAME.entrypoints=web",
-        "traefik.http.services.NAME.loadbalancer.server.port=80",
-        "traefik.http.services.NAME.loadbalancer.strategy=leasttime",
-        "traefik.http.services.NAME.loadbalancer.sticky.cookie.name=NAME",
-        "traefik.http.services.NAME.loadbalancer.sticky.cookie.secure=true",
-    ],
-    // A URL and a port are one too many.
-    &[
-        "traefik.http.routers.NAME.rule=Host(`NAME.test`)",
-        "traefik.http.routers.NAME.entrypoints=web",
-        "traefik.http.services.NAME.loadbalancer.server.url=http://NAME.internal:8080",
-        "traefik.http.services.NAME.loadbalancer.server.port=80",
-    ],
-    &[
-        "traefik.tcp.routers.NAME.rule=HostSNI(`NAME.test`)",
-        "traefik.tcp.routers.NAME.entrypoints=websecure",
-        "traefik.tcp.routers.NAME.tls=true",
-        "traefik.tcp.services.NAME.loadbalancer.server.port=80",
-    ],
-    &[
-        "traefik.tcp.routers.NAME.rule=HostSNI(`NAME.test`)",
-        "traefik.tcp.routers.NAME.entrypoints=websecure",
-        "traefik.tcp.routers.NAME.tls.passthrough=true",
-        "traefik.tcp.routers.NAME.priority=9",
-        "traefik.tcp.routers.NAME.middlewares=NAME-few",
-        "traefik.tcp.middlewares.NAME-few.inflightconn.amount=3",
-        "traefik.tcp.services.NAME.loadbalancer.server.port=80",
-    ],
-    &[
-        "traefik.tcp.routers.NAME.rule=HostSNI(`*.NAME.test`) && !ClientIP(`192.0.2.0/24`) || HOSTSNIREGEXP(`^x\\.NAME$`)",
-        "traefik.tcp.routers.NAME.entrypoints=websecure",
-        "traefik.tcp.routers.NAME.tls=true",
-        "traefik.tcp.services.NAME.loadbalancer.server.port=80",
-        "traefik.tcp.services.NAME.loadbalancer.server.tls=true",
-        "traefik.tcp.services.NAME.loadbalancer.healthcheck.send=PING",
-        "traefik.tcp.services.NAME.loadbalancer.healthcheck.expect=PONG",
-        "traefik.tcp.services.NAME.loadbalancer.healthcheck.interval=1m",
-        "traefik.tcp.services.NAME.loadbalancer.healthcheck.unhealthyInterval=1500ms",
-        "traefik.tcp.services.NAME.loadbalancer.healthcheck.timeout=2",
-    ],
-    &[
-        "traefik.tcp.routers.NAME.rule=HostSNI(`NAME.test`) && ALPN(`h2`)",
-        "traefik.tcp.routers.NAME.entrypoints=websecure",
-        "traefik.tcp.routers.NAME.tls=true",
-        "traefik.tcp.services.NAME.loadbalancer.server.port=80",
-        "traefik.tcp.services.NAME.loadbalancer.healthcheck=true",
-        "traefik.tcp.services.NAME.loadbalancer.proxyprotocol.version=1",
-    ],
-    &[
-        "traefik.tcp.routers.NAME.rule=HostSNI(`*`)",
-        "traefik.tcp.routers.NAME.entrypoints=mongo",
-        "traefik.tcp.services.NAME.loadbalancer.server.port=80",
-    ],
-    &["traefik.udp.routers.NAME.entrypoints=dns", "traefik.udp.services.NAME.loadbalancer.server.port=80"],
-];
 
 type Labels = BTreeMap<String, String>;
 
@@ -415,10 +143,15 @@ async fn traefik_tells_the_same_of_labels_whether_it_or_we_have_read_them() {
     let containers = Arc::new(containers());
     let supervisor = Supervisor::new();
     let engine = engine(Arc::clone(&containers), &supervisor).await;
+    let reading = LabelConfig {
+        constraints: Some(CONSTRAINTS.parse().unwrap()),
+        default_rule: Some(DEFAULT_RULE.parse().unwrap()),
+        ..LabelConfig::default()
+    };
     let sets: Vec<(String, RouteSet)> = containers
         .iter()
         .filter_map(|(name, labels)| {
-            let parsed = parse_labels(&name.parse().unwrap(), labels, &[80], &LabelConfig::default());
+            let parsed = parse_labels(&name.parse().unwrap(), labels, &[80], &reading);
             Some((name.clone(), parsed.routes?))
         })
         .collect();
@@ -439,6 +172,8 @@ async fn traefik_tells_the_same_of_labels_whether_it_or_we_have_read_them() {
     let more = [
         format!("--providers.docker.endpoint=tcp://{engine}"),
         "--providers.docker.exposedByDefault=false".to_owned(),
+        format!("--providers.docker.defaultRule={DEFAULT_RULE}"),
+        format!("--providers.docker.constraints={CONSTRAINTS}"),
         format!("--entryPoints.mongo.address={}", free_port().await),
         format!("--entryPoints.dns.address={}/udp", free_port().await),
     ];

@@ -10,6 +10,7 @@ use std::{
 use clap::Args;
 use constellation_core::{ClusterId, DomainName, NodeName};
 use constellation_proxy::PortRange;
+use constellation_traefik::{Constraints, DefaultRule};
 
 use crate::ingress::EntryPoint;
 
@@ -140,6 +141,16 @@ pub struct RunArgs {
         help_heading = "Traefik"
     )]
     pub traefik_failover: bool,
+    /// Route every container, also those without the label traefik.enable=true
+    #[arg(long, env = "EXPOSED_BY_DEFAULT", help_heading = "Traefik")]
+    pub exposed_by_default: bool,
+    /// Route only containers whose labels meet this, as in Label(`tier`,`web`) && !LabelRegex(`name`,`^test-`)
+    #[arg(long, env = "TRAEFIK_CONSTRAINTS", value_name = "EXPRESSION", help_heading = "Traefik")]
+    pub constraints: Option<Constraints>,
+    /// The rule of routers whose labels have none, as in Host(`{{ normalize .Name }}.example.org`); without it it is
+    /// `<service>.<domain>`
+    #[arg(long, env = "TRAEFIK_DEFAULT_RULE", value_name = "TEMPLATE", help_heading = "Traefik")]
+    pub default_rule: Option<DefaultRule>,
     /// How long Traefik may take to connect to a server; well above the longest round trip between two nodes
     #[arg(
         long,

@@ -14,6 +14,8 @@
 //! middleware that nobody defines or with TLS options that cannot be kept is left out, because serving it without
 //! them could serve it without its authentication; and the generated routes of that service are withheld, too.
 
+mod constraints;
+mod default_rule;
 mod draft;
 mod l4;
 mod middleware;
@@ -29,7 +31,11 @@ use constellation_core::{
     route::{HttpRouter, HttpService},
 };
 
-pub use self::problem::{LabelProblem, LabelProblemKind};
+pub use self::{
+    constraints::{Constraints, InvalidConstraints},
+    default_rule::{DefaultRule, InvalidDefaultRule},
+    problem::{LabelProblem, LabelProblemKind},
+};
 use self::{draft::Drafts, problem::Problems};
 use crate::schema::HTTP_MIDDLEWARES;
 
@@ -46,7 +52,12 @@ pub struct LabelConfig {
     /// Whether a container without `traefik.enable` is routed. Off by default: a container is exposed because somebody
     /// said so.
     pub exposed_by_default: bool,
-    /// What a router without a rule is served under: `<service>.<domain>`. Without it such a router is left out.
+    /// Which containers take part; all, where there are none.
+    pub constraints: Option<Constraints>,
+    /// The rule of a router whose labels have none, and of the router of a container whose labels name none.
+    pub default_rule: Option<DefaultRule>,
+    /// What a router without a rule is served under where there is no default rule: `<service>.<domain>`. Without it such a
+    /// router is left out.
     pub domain: Option<DomainName>,
 }
 
@@ -85,16 +96,26 @@ pub fn parse_labels(
         problems.retain_about_enable();
         return ParsedLabels { routes: None, problems: problems.into_vec() };
     }
+    if config.constraints.as_ref().is_some_and(|constraints| !constraints.admit(labels)) {
+        return ParsedLabels { routes: None, problems: Vec::new() };
+    }
+    let default_rule =
+        config.default_rule.as_ref().map(|rule| rule.rule(&docker_name(service, labels), labels));
     let services =
         if drafts.only_l4() { BTreeMap::new() } else { services(service, &drafts, ports, &mut problems) };
     let mut withheld = drafts.router_dropped | drafts.generated_off(&mut problems);
     let mut routers = BTreeMap::new();
     for (name, draft) in drafts.routers() {
-        let context = router::Context { service, services: &services, config };
+        let context =
+            router::Context { service, services: &services, config, default_rule: default_rule.as_deref() };
         match router::build(name, draft, &context, &mut problems) {
             Some(router) => drop(routers.insert(name.clone(), router)),
             None => withheld |= draft.may_guard(),
         }
+    }
+    let unnamed = drafts.routers().next().is_none() && !drafts.router_dropped;
+    if let (Some(rule), true, Some(target)) = (default_rule, unnamed, only_service(&services)) {
+        routers.extend(router::by_default(service, &target, &rule, &mut problems));
     }
     let generated = if withheld { None } else { generated(service, &services) };
     let middlewares = middleware::all(drafts.middlewares(), HTTP_MIDDLEWARES, &mut problems);
@@ -119,6 +140,15 @@ pub fn default_service_name(service: &ServiceId) -> Option<RouteName> {
         None => normal(service.name()),
     };
     name.parse().ok()
+}
+
+/// What Traefik's Docker provider calls a container: by Compose's service and project, else by its own name.
+fn docker_name(service: &ServiceId, labels: &BTreeMap<String, String>) -> String {
+    let compose = |label: &str| labels.get(&format!("com.docker.compose.{label}"));
+    match (compose("service"), compose("project")) {
+        (Some(service), Some(project)) => format!("{service}_{project}"),
+        _ => service.name().to_owned(),
+    }
 }
 
 fn services(

@@ -25,6 +25,30 @@ pub(super) struct Context<'a> {
     pub(super) service: &'a ServiceId,
     pub(super) services: &'a BTreeMap<RouteName, HttpService>,
     pub(super) config: &'a LabelConfig,
+    /// What a router without a rule has.
+    pub(super) default_rule: Option<&'a str>,
+}
+
+/// The router of a container whose labels name none.
+pub(super) fn by_default(
+    service: &ServiceId,
+    target: &RouteName,
+    rule: &str,
+    problems: &mut Problems,
+) -> Option<(RouteName, HttpRouter)> {
+    if let Err(error) = rule.parse::<Rule>() {
+        problems.invalid(
+            "traefik.enable",
+            format!("the default rule comes to `{}`: {error}", value::short(rule)),
+        );
+        return None;
+    }
+    let router = HttpRouter {
+        rule: rule.trim().to_owned(),
+        service: target.as_str().to_owned(),
+        ..HttpRouter::default()
+    };
+    super::default_service_name(service).map(|name| (name, router))
 }
 
 /// The router; `None` where anything that it says cannot be kept, which is then among the problems.
@@ -56,11 +80,22 @@ pub(super) fn build(
         }
     }
     if router.rule.is_empty() && !draft.fields.contains_key("rule") {
-        match &context.config.domain {
-            Some(domain) => {
+        match (context.default_rule, &context.config.domain) {
+            (Some(rule), _) => match rule.parse::<Rule>() {
+                Ok(_) => rule.trim().clone_into(&mut router.rule),
+                Err(error) => {
+                    let text = format!(
+                        "the default rule comes to `{}`: {error}; the router `{name}` is left out",
+                        value::short(rule)
+                    );
+                    problems.invalid(&label("rule"), text);
+                    whole = false;
+                }
+            },
+            (None, Some(domain)) => {
                 router.rule = Rule::host(&format!("{}.{domain}", context.service.host_label())).to_string();
             }
-            None => {
+            (None, None) => {
                 let text = format!(
                     "there is no rule, and no domain to make one of; write for example \
                      traefik.http.routers.{name}.rule=Host(`app.example.org`); the router `{name}` is left out"

@@ -245,7 +245,11 @@ fn with_several_services_a_router_must_say_which() {
 
 #[test]
 fn a_router_without_a_rule_is_served_under_the_domain() {
-    let config = LabelConfig { exposed_by_default: true, domain: "example.org".parse().ok() };
+    let config = LabelConfig {
+        exposed_by_default: true,
+        domain: "example.org".parse().ok(),
+        ..LabelConfig::default()
+    };
     let lines = labels(&["traefik.http.routers.a.middlewares=auth@file"]);
     let parsed = parse_labels(&"web_app".parse().unwrap(), &lines, &[80], &config);
     assert_eq!(router(&parsed.routes.unwrap(), "a").rule, "Host(`web-app.example.org`)");
@@ -442,5 +446,53 @@ proptest! {
             prop_assert!(router.rule.parse::<constellation_rules::Rule>().is_ok());
         }
         prop_assert!(set.generated.is_none_or(|name| set.services.contains_key(&name)));
+    }
+}
+
+#[test]
+fn a_default_rule_is_for_routers_without_one_and_for_containers_without_routers() {
+    let config = LabelConfig {
+        domain: "example.org".parse().ok(),
+        default_rule: Some("Host(`{{ normalize .Name }}.test`)".parse().unwrap()),
+        ..LabelConfig::default()
+    };
+    let rules = |lines: &[&str]| {
+        let mut lines = labels(lines);
+        lines.insert("traefik.enable".to_owned(), "true".to_owned());
+        let parsed = parse_labels(&"shop/web".parse().unwrap(), &lines, &[80], &config);
+        let routers = parsed.routes.map(|set| set.routers).unwrap_or_default();
+        let rules = routers.into_iter().map(|(name, router)| format!("{name} {}", router.rule));
+        (rules.collect::<Vec<_>>().join(", "), parsed.problems.len())
+    };
+    let none = 0;
+    assert_eq!(rules(&[]), ("web-shop Host(`web.test`)".to_owned(), none));
+    let compose = ["com.docker.compose.service=web", "com.docker.compose.project=shop"];
+    assert_eq!(rules(&compose), ("web-shop Host(`web-shop.test`)".to_owned(), none));
+    let written = ["traefik.http.routers.a.rule=Host(`a`)", "traefik.http.routers.b.entrypoints=web"];
+    assert_eq!(rules(&written), ("a Host(`a`), b Host(`web.test`)".to_owned(), none));
+    assert_eq!(
+        rules(&["traefik.http.routers.a.midlewares=auth"]),
+        (String::new(), 1),
+        "a guard may be missed"
+    );
+    let tcp = ["traefik.tcp.services.a.loadbalancer.server.port=80"];
+    assert_eq!(rules(&tcp).0, "", "it has no HTTP");
+
+    let broken = LabelConfig { default_rule: Some("Host({{ .Name }})".parse().unwrap()), ..config.clone() };
+    let enabled = labels(&["traefik.enable=true"]);
+    let parsed = parse_labels(&"web".parse().unwrap(), &enabled, &[80], &broken);
+    assert_eq!(parsed.problems.len(), 1, "{}", texts(&parsed));
+}
+
+#[test]
+fn who_does_not_meet_the_constraints_takes_no_part() {
+    let config = LabelConfig {
+        exposed_by_default: true,
+        constraints: Some("Label(`tier`,`web`)".parse().unwrap()),
+        ..LabelConfig::default()
+    };
+    for (tier, takes_part) in [("web", true), ("db", false)] {
+        let parsed = parse_labels(&"a".parse().unwrap(), &labels(&[&format!("tier={tier}")]), &[80], &config);
+        assert_eq!((parsed.routes.is_some(), parsed.problems.len()), (takes_part, 0));
     }
 }
