@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use regex::Regex;
 
-use super::{Matcher, MatcherKind, Rule};
+use super::{Matcher, MatcherKind, Rule, Tree};
 
 /// A request, as a rule asks about it. A proxy answers from the request that it has, without copying it.
 pub trait Subject {
@@ -24,10 +24,10 @@ pub trait Subject {
 
 /// A rule, ready to be asked.
 #[derive(Clone, Debug)]
-pub struct CompiledRule(Node);
+pub struct CompiledRule(Tree<Ready>);
 
 #[derive(Clone, Debug)]
-enum Node {
+enum Ready {
     Host(String),
     HostLike(Regex),
     Path(String),
@@ -39,9 +39,6 @@ enum Node {
     HeaderLike(String, Regex),
     Query(String, String),
     QueryLike(String, Regex),
-    Not(Box<Node>),
-    All(Vec<Node>),
-    Any(Vec<Node>),
     /// What could not be read, or asks for what is not given: it takes nothing.
     Never,
 }
@@ -49,65 +46,53 @@ enum Node {
 impl CompiledRule {
     /// Makes a rule ready. An expression that cannot be compiled here takes no request.
     pub fn new(rule: &Rule) -> Self {
-        Self(node(rule))
+        Self(rule.map(&|matcher| ready(matcher).unwrap_or(Ready::Never)))
     }
 
     /// Whether the rule takes a request. A rule on the client's address takes none whose client is not known.
     pub fn matches(&self, subject: &impl Subject) -> bool {
-        matches(&self.0, subject)
+        self.0.holds(&|ready| matches(ready, subject))
     }
 }
 
-fn node(rule: &Rule) -> Node {
-    match rule {
-        Rule::Matcher(matcher) => matcher_node(matcher).unwrap_or(Node::Never),
-        Rule::Not(inner) => Node::Not(Box::new(node(inner))),
-        Rule::And(all) => Node::All(all.iter().map(node).collect()),
-        Rule::Or(any) => Node::Any(any.iter().map(node).collect()),
-    }
-}
-
-fn matcher_node(matcher: &Matcher) -> Option<Node> {
+fn ready(matcher: &Matcher) -> Option<Ready> {
     let first = matcher.arguments.first()?.clone();
     let second = matcher.arguments.get(1).cloned();
     let like = |text: &str| Regex::new(text).ok();
     Some(match matcher.kind {
-        MatcherKind::ClientIp => Node::Client(AddressRange::parse(&first)?),
+        MatcherKind::ClientIp => Ready::Client(AddressRange::parse(&first)?),
         // A dot at the end of either is no difference.
-        MatcherKind::Host => Node::Host(first.strip_suffix('.').unwrap_or(&first).to_owned()),
-        MatcherKind::HostRegexp => Node::HostLike(like(&first)?),
-        MatcherKind::Header => Node::Header(first, second?),
-        MatcherKind::HeaderRegexp => Node::HeaderLike(first, like(&second?)?),
-        MatcherKind::Method => Node::Method(first),
-        MatcherKind::Path => Node::Path(first),
-        MatcherKind::PathPrefix => Node::PathPrefix(first),
-        MatcherKind::PathRegexp => Node::PathLike(like(&first)?),
+        MatcherKind::Host => Ready::Host(first.strip_suffix('.').unwrap_or(&first).to_owned()),
+        MatcherKind::HostRegexp => Ready::HostLike(like(&first)?),
+        MatcherKind::Header => Ready::Header(first, second?),
+        MatcherKind::HeaderRegexp => Ready::HeaderLike(first, like(&second?)?),
+        MatcherKind::Method => Ready::Method(first),
+        MatcherKind::Path => Ready::Path(first),
+        MatcherKind::PathPrefix => Ready::PathPrefix(first),
+        MatcherKind::PathRegexp => Ready::PathLike(like(&first)?),
         // With a name alone the parameter must be there, and empty.
-        MatcherKind::Query => Node::Query(first, second.unwrap_or_default()),
+        MatcherKind::Query => Ready::Query(first, second.unwrap_or_default()),
         MatcherKind::QueryRegexp => match second {
-            Some(expression) => Node::QueryLike(first, like(&expression)?),
-            None => Node::Query(first, String::new()),
+            Some(expression) => Ready::QueryLike(first, like(&expression)?),
+            None => Ready::Query(first, String::new()),
         },
     })
 }
 
-fn matches(node: &Node, subject: &impl Subject) -> bool {
-    match node {
-        Node::Host(host) => subject.host() == host,
-        Node::HostLike(like) => like.is_match(subject.host()),
-        Node::Path(path) => subject.path() == path,
-        Node::PathPrefix(prefix) => subject.path().starts_with(prefix.as_str()),
-        Node::PathLike(like) => like.is_match(subject.path()),
-        Node::Method(method) => subject.method() == method,
-        Node::Client(range) => subject.client().is_some_and(|client| range.contains(client)),
-        Node::Header(name, value) => subject.any_header(name, &mut |found| found == value),
-        Node::HeaderLike(name, like) => subject.any_header(name, &mut |found| like.is_match(found)),
-        Node::Query(name, value) => subject.any_query(name, &mut |found| found == value),
-        Node::QueryLike(name, like) => subject.any_query(name, &mut |found| like.is_match(found)),
-        Node::Not(inner) => !matches(inner, subject),
-        Node::All(all) => all.iter().all(|node| matches(node, subject)),
-        Node::Any(any) => any.iter().any(|node| matches(node, subject)),
-        Node::Never => false,
+fn matches(ready: &Ready, subject: &impl Subject) -> bool {
+    match ready {
+        Ready::Host(host) => subject.host() == host,
+        Ready::HostLike(like) => like.is_match(subject.host()),
+        Ready::Path(path) => subject.path() == path,
+        Ready::PathPrefix(prefix) => subject.path().starts_with(prefix.as_str()),
+        Ready::PathLike(like) => like.is_match(subject.path()),
+        Ready::Method(method) => subject.method() == method,
+        Ready::Client(range) => subject.client().is_some_and(|client| range.contains(client)),
+        Ready::Header(name, value) => subject.any_header(name, &mut |found| found == value),
+        Ready::HeaderLike(name, like) => subject.any_header(name, &mut |found| like.is_match(found)),
+        Ready::Query(name, value) => subject.any_query(name, &mut |found| found == value),
+        Ready::QueryLike(name, like) => subject.any_query(name, &mut |found| like.is_match(found)),
+        Ready::Never => false,
     }
 }
 

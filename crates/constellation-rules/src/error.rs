@@ -16,8 +16,11 @@ pub struct RuleError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RuleFault {
     /// There is nothing.
-    #[error("the rule is empty; write for example Host(`app.example.org`)")]
-    Empty,
+    #[error("the rule is empty where {due} is due")]
+    Empty {
+        /// What would be right.
+        due: &'static str,
+    },
     /// It is longer than any rule should be.
     #[error("the rule is longer than {RULE_BYTES_MAX} bytes")]
     TooLong,
@@ -44,18 +47,12 @@ pub enum RuleFault {
         found: String,
     },
     /// No matcher has this name.
-    #[error("there is no matcher `{name}`; the matchers are {known}", known = super::MatcherKind::names())]
+    #[error("there is no matcher `{name}`; the matchers are {known}")]
     UnknownMatcher {
         /// The name.
         name: String,
-    },
-    /// No matcher for TCP has this name.
-    #[error(
-        "there is no matcher `{name}` for TCP; the matchers are HostSNI, HostSNIRegexp, ClientIP and ALPN"
-    )]
-    UnknownTcpMatcher {
-        /// The name.
-        name: String,
+        /// Those that a rule of this kind has.
+        known: String,
     },
     /// A matcher has too few or too many values.
     #[error("{matcher} takes {expected}, here are {found}")]
@@ -77,4 +74,14 @@ pub enum RuleFault {
         /// What is wrong, and what would be right.
         reason: String,
     },
+}
+
+impl RuleFault {
+    pub(super) fn unknown<const N: usize>(name: &str, known: [&'static str; N]) -> Self {
+        Self::UnknownMatcher { name: name.to_owned(), known: known.join(", ") }
+    }
+
+    pub(super) fn value(matcher: &'static str, value: &str, reason: String) -> Self {
+        Self::Value { matcher, value: value.chars().take(80).collect(), reason }
+    }
 }

@@ -1,4 +1,4 @@
-//! Traefik's rule language: which requests a router takes.
+//! Traefik's rule language: which requests a router takes, which connections, and which containers take part.
 //!
 //! Rules come from container labels, so from anybody who may start a container. A rule that Traefik would refuse
 //! disables its router there, with the reason hidden in Traefik's own API; parsed here, it is refused with a position
@@ -8,6 +8,7 @@
 mod compiled;
 mod error;
 mod expression;
+mod labels;
 mod lexer;
 mod matcher;
 mod parser;
@@ -19,6 +20,7 @@ use std::{fmt, str::FromStr};
 pub use self::{
     compiled::{AddressRange, CompiledRule, Subject},
     error::{RuleError, RuleFault},
+    labels::{LabelKind, LabelMatcher, LabelRule},
     matcher::{Matcher, MatcherKind},
     request::Request,
     tcp::{Connection, TcpKind, TcpMatcher, TcpRule},
@@ -70,6 +72,27 @@ impl<M> Tree<M> {
         let mut any = self.into_disjuncts();
         any.extend(other.into_disjuncts());
         Self::Or(any)
+    }
+
+    /// Whether it holds where each condition holds that is found to.
+    pub fn holds(&self, found: &impl Fn(&M) -> bool) -> bool {
+        match self {
+            Self::Matcher(matcher) => found(matcher),
+            Self::Not(inner) => !inner.holds(found),
+            Self::And(all) => all.iter().all(|part| part.holds(found)),
+            Self::Or(any) => any.iter().any(|part| part.holds(found)),
+        }
+    }
+
+    /// The same with other conditions.
+    fn map<N>(&self, made: &impl Fn(&M) -> N) -> Tree<N> {
+        let each = |parts: &[Self]| parts.iter().map(|part| part.map(made)).collect();
+        match self {
+            Self::Matcher(matcher) => Tree::Matcher(made(matcher)),
+            Self::Not(inner) => Tree::Not(Box::new(inner.map(made))),
+            Self::And(all) => Tree::And(each(all)),
+            Self::Or(any) => Tree::Or(each(any)),
+        }
     }
 
     fn into_conjuncts(self) -> Vec<Self> {

@@ -63,15 +63,11 @@ impl MatcherKind {
         }
     }
 
-    /// Every name, for messages.
-    pub(super) fn names() -> String {
-        Self::ALL.map(Self::as_str).join(", ")
-    }
-
     /// The matcher of this name. Traefik knows each in four spellings: as documented, lower case, upper case, and lower
     /// case with an initial capital.
-    pub(super) fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| is_spelling(name, kind.as_str()))
+    pub(super) fn named(name: &str) -> Result<Self, RuleFault> {
+        let known = Self::ALL.into_iter().find(|kind| is_spelling(name, kind.as_str()));
+        known.ok_or_else(|| RuleFault::unknown(name, Self::ALL.map(Self::as_str)))
     }
 
     const fn arity(self) -> (&'static [usize], &'static str) {
@@ -138,10 +134,7 @@ impl Matcher {
         };
         match verdict.and(named) {
             Ok(()) => Ok(Self { kind, arguments }),
-            Err(reason) => {
-                let value = judged.chars().take(80).collect();
-                Err(RuleFault::Value { matcher: kind.as_str(), value, reason })
-            }
+            Err(reason) => Err(RuleFault::value(kind.as_str(), judged, reason)),
         }
     }
 }

@@ -26,7 +26,7 @@ impl Condition for Matcher {
     const SUCH_AS: &'static str = "a matcher such as Host(`app.example.org`)";
 
     fn kind(name: &str) -> Result<MatcherKind, RuleFault> {
-        MatcherKind::named(name).ok_or_else(|| RuleFault::UnknownMatcher { name: name.to_owned() })
+        MatcherKind::named(name)
     }
 
     fn checked(kind: MatcherKind, arguments: Vec<String>) -> Result<Self, RuleFault> {
@@ -45,7 +45,7 @@ pub(super) fn parse<M: Condition>(
     }
     let mut parser = Parser { text, tokens: tokens(text)?, next: 0, depth_max };
     if *parser.peek() == Token::End {
-        return Err(fault_at(text, 0, RuleFault::Empty));
+        return Err(fault_at(text, 0, RuleFault::Empty { due: M::SUCH_AS }));
     }
     let rule = parser.any(0)?;
     match parser.peek() {

@@ -57,7 +57,7 @@ impl Condition for TcpMatcher {
 
     fn kind(name: &str) -> Result<TcpKind, RuleFault> {
         let known = TcpKind::ALL.into_iter().find(|kind| is_spelling(name, kind.as_str()));
-        known.ok_or_else(|| RuleFault::UnknownTcpMatcher { name: name.to_owned() })
+        known.ok_or_else(|| RuleFault::unknown(name, TcpKind::ALL.map(TcpKind::as_str)))
     }
 
     fn checked(kind: TcpKind, arguments: Vec<String>) -> Result<Self, RuleFault> {
@@ -83,9 +83,7 @@ impl Condition for TcpMatcher {
         };
         match verdict {
             Ok(()) => Ok(Self { kind, argument }),
-            Err(reason) => {
-                Err(RuleFault::Value { matcher, value: argument.chars().take(80).collect(), reason })
-            }
+            Err(reason) => Err(RuleFault::value(matcher, &argument, reason)),
         }
     }
 }
@@ -124,12 +122,7 @@ pub struct Connection {
 impl TcpRule {
     /// Whether the rule takes a connection: for people who ask.
     pub fn takes(&self, connection: &Connection) -> bool {
-        match self {
-            Self::Matcher(matcher) => matcher.takes(connection),
-            Self::Not(inner) => !inner.takes(connection),
-            Self::And(all) => all.iter().all(|part| part.takes(connection)),
-            Self::Or(any) => any.iter().any(|part| part.takes(connection)),
-        }
+        self.holds(&|matcher| matcher.takes(connection))
     }
 
     /// Whether it takes everything, so that Traefik asks it last where no priority is given.

@@ -41,7 +41,7 @@ fn rules_as_people_write_them_are_understood() {
 #[test]
 fn a_refusal_says_where_and_what_would_be_right() {
     for (text, expected) in [
-        ("", "at character 1: the rule is empty; write for example Host(`app.example.org`)"),
+        ("", "at character 1: the rule is empty where a matcher such as Host(`app.example.org`) is due"),
         ("Host(`a`", "at character 9: found the end where `,` or `)` is due"),
         ("Host(`a`) Host(`b`)", "at character 11: found `Host` where `&&`, `||` or the end is due"),
         ("Host(a)", "at character 6: found `a` where a value in backticks is due"),

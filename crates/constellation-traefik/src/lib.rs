@@ -23,7 +23,7 @@ pub use constellation_rules as rules;
 
 pub use self::{
     document::DynamicConfig,
-    labels::{Constraints, DefaultRule, LabelConfig, LabelProblem, ParsedLabels, parse_labels},
+    labels::{DefaultRule, LabelConfig, LabelProblem, ParsedLabels, parse_labels},
     provider::{
         LastKnownGoodError, LastKnownGoodStatus, Provider, ProviderConfig, ProviderError, ProviderState,
         Served, TraefikHandle, TraefikStatus, Turn,

@@ -10,7 +10,7 @@ use std::{
 use clap::Args;
 use constellation_core::{ClusterId, DomainName, NodeName};
 use constellation_proxy::PortRange;
-use constellation_traefik::{Constraints, DefaultRule};
+use constellation_traefik::{DefaultRule, rules::LabelRule};
 
 use crate::ingress::EntryPoint;
 
@@ -146,7 +146,7 @@ pub struct RunArgs {
     pub exposed_by_default: bool,
     /// Route only containers whose labels meet this, as in Label(`tier`,`web`) && !LabelRegex(`name`,`^test-`)
     #[arg(long, env = "TRAEFIK_CONSTRAINTS", value_name = "EXPRESSION", help_heading = "Traefik")]
-    pub constraints: Option<Constraints>,
+    pub constraints: Option<LabelRule>,
     /// The rule of routers whose labels have none, as in Host(`{{ normalize .Name }}.example.org`); without it it is
     /// `<service>.<domain>`
     #[arg(long, env = "TRAEFIK_DEFAULT_RULE", value_name = "TEMPLATE", help_heading = "Traefik")]

@@ -14,7 +14,6 @@
 //! middleware that nobody defines or with TLS options that cannot be kept is left out, because serving it without
 //! them could serve it without its authentication; and the generated routes of that service are withheld, too.
 
-mod constraints;
 mod default_rule;
 mod draft;
 mod l4;
@@ -30,9 +29,9 @@ use constellation_core::{
     DomainName, RouteName, RouteSet, ServiceId,
     route::{HttpRouter, HttpService},
 };
+use constellation_rules::LabelRule;
 
 pub use self::{
-    constraints::{Constraints, InvalidConstraints},
     default_rule::{DefaultRule, InvalidDefaultRule},
     problem::{LabelProblem, LabelProblemKind},
 };
@@ -53,7 +52,7 @@ pub struct LabelConfig {
     /// said so.
     pub exposed_by_default: bool,
     /// Which containers take part; all, where there are none.
-    pub constraints: Option<Constraints>,
+    pub constraints: Option<LabelRule>,
     /// The rule of a router whose labels have none, and of the router of a container whose labels name none.
     pub default_rule: Option<DefaultRule>,
     /// What a router without a rule is served under where there is no default rule: `<service>.<domain>`. Without it such a
