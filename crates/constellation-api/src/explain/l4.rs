@@ -1,9 +1,9 @@
 //! The same for connections and datagrams.
 
 use constellation_rules::Connection;
-use constellation_traefik::explain::{L4Explained, L4Traffic};
+use constellation_traefik::explain::{L4Explained, L4Taker, L4Traffic};
 
-use super::{Explanation, Question, RouterRow, rows};
+use super::{Explanation, Led, Question, RouterRow, texts};
 
 /// The longest name in a TLS handshake, in bytes.
 const NAME_BYTES_MAX: usize = 253;
@@ -36,38 +36,24 @@ fn name(rest: &str) -> Result<Option<String>, String> {
 }
 
 pub(super) fn explanation(explained: &L4Explained, traffic: &L4Traffic) -> Explanation {
-    let routers: Vec<RouterRow> = explained
-        .routers
-        .iter()
-        .map(|router| RouterRow {
-            name: router.name.to_string(),
-            rule: router.rule.clone().unwrap_or_else(|| "(every datagram of its entry points)".to_owned()),
-            priority: router.priority,
-            entry_points: router.entry_points.iter().map(ToString::to_string).collect(),
-            middlewares: router.middlewares.iter().map(ToString::to_string).collect(),
-            service: router.service.to_string(),
-        })
-        .collect();
-    let (backends, others) = rows(&explained.backends, &explained.servers);
-    let outcome = match (routers.first(), &explained.elsewhere) {
-        (None, _) => nobody(traffic).to_owned(),
-        (Some(router), Some(service)) => {
-            format!("`{}` takes it and leads to `{service}`, which another provider defines", router.name)
-        }
-        (Some(router), None) if explained.servers.is_empty() => {
-            let lost = match traffic {
-                L4Traffic::Datagrams => "Traefik drops it",
-                L4Traffic::Plain(_) | L4Traffic::Tls(_) => "Traefik closes the connection",
-            };
-            format!("`{}` takes it, and its service has no server now: {lost}", router.name)
-        }
-        (Some(router), None) => {
-            let count = explained.servers.len();
-            let plural = if count == 1 { "" } else { "s" };
-            format!("`{}` takes it and leads to {count} server{plural}", router.name)
-        }
+    let row = |router: &L4Taker| RouterRow {
+        name: router.name.to_string(),
+        rule: router.rule.clone().unwrap_or_else(|| "(every datagram of its entry points)".to_owned()),
+        priority: router.priority,
+        entry_points: texts(&router.entry_points),
+        middlewares: texts(&router.middlewares),
+        service: router.service.to_string(),
     };
-    Explanation { routers, backends, others, outcome }
+    let without_server = match traffic {
+        L4Traffic::Datagrams => "Traefik drops it",
+        L4Traffic::Plain(_) | L4Traffic::Tls(_) => "Traefik closes the connection",
+    };
+    let led = Led {
+        backends: &explained.backends,
+        servers: &explained.servers,
+        elsewhere: explained.elsewhere.as_ref(),
+    };
+    led.explanation(explained.routers.iter().map(row).collect(), nobody(traffic), without_server)
 }
 
 const fn nobody(traffic: &L4Traffic) -> &'static str {

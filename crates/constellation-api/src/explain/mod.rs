@@ -14,7 +14,7 @@ use constellation_core::{Health, InstanceId, NodeName, ServiceId};
 use constellation_proxy::http::ProxyStatus;
 use constellation_rules::Request;
 use constellation_traefik::{
-    document::Name,
+    document::{self, Name},
     explain::{Backend, Explained},
 };
 use serde::{Deserialize, Serialize};
@@ -136,51 +136,71 @@ fn request(question: &Question) -> Result<Request, String> {
 }
 
 fn explanation(explained: &Explained) -> Explanation {
-    let routers: Vec<RouterRow> = explained
-        .routers
-        .iter()
-        .map(|(name, router)| RouterRow {
-            name: name.to_string(),
-            rule: router.rule.clone(),
-            priority: router.priority,
-            entry_points: router.entry_points.iter().map(ToString::to_string).collect(),
-            middlewares: router.middlewares.iter().map(ToString::to_string).collect(),
-            service: router.service.to_string(),
-        })
-        .collect();
-    let (backends, others) = rows(&explained.backends, &explained.servers);
-    let servers = &explained.servers;
-    let outcome = match (routers.first(), &explained.elsewhere) {
-        (None, _) => "no router takes it: Traefik answers 404".to_owned(),
-        (Some(router), Some(service)) => {
-            format!("`{}` takes it and leads to `{service}`, which another provider defines", router.name)
-        }
-        (Some(router), None) if servers.is_empty() => {
-            format!("`{}` takes it, and its service has no server now: Traefik answers 503", router.name)
-        }
-        (Some(router), None) => {
-            let count = servers.len();
-            let plural = if count == 1 { "" } else { "s" };
-            format!("`{}` takes it and leads to {count} server{plural}", router.name)
-        }
+    let row = |(name, router): &(Name, document::Router)| RouterRow {
+        name: name.to_string(),
+        rule: router.rule.clone(),
+        priority: router.priority,
+        entry_points: texts(&router.entry_points),
+        middlewares: texts(&router.middlewares),
+        service: router.service.to_string(),
     };
-    Explanation { routers, backends, others, outcome }
+    let led = Led {
+        backends: &explained.backends,
+        servers: &explained.servers,
+        elsewhere: explained.elsewhere.as_ref(),
+    };
+    let routers = explained.routers.iter().map(row).collect();
+    led.explanation(routers, "no router takes it: Traefik answers 404", "Traefik answers 503")
 }
 
-/// The instances, and the servers that are none of theirs.
-fn rows(backends: &[Backend], servers: &[Name]) -> (Vec<BackendRow>, Vec<String>) {
-    let known = |server: &&Name| backends.iter().any(|backend| backend.server.as_ref() == Some(server));
-    let others = servers.iter().filter(|server| !known(server)).map(ToString::to_string).collect();
-    let row = |backend: &Backend| BackendRow {
-        service: backend.service.clone(),
-        node: backend.node.clone(),
-        instance: backend.instance.clone(),
-        health: backend.health,
-        server: backend.server.as_ref().map(ToString::to_string),
-        why: backend.standing.to_string(),
-        breaker: None,
-    };
-    (backends.iter().map(row).collect(), others)
+fn texts(names: &[Name]) -> Vec<String> {
+    names.iter().map(ToString::to_string).collect()
+}
+
+/// Where the router that wins leads to.
+struct Led<'e> {
+    backends: &'e [Backend],
+    servers: &'e [Name],
+    elsewhere: Option<&'e Name>,
+}
+
+impl Led<'_> {
+    /// The answer, with what is to be said where no router takes it, and what happens where no server is behind the one that does.
+    fn explanation(self, routers: Vec<RouterRow>, nobody: &str, without_server: &str) -> Explanation {
+        let outcome = match (routers.first(), self.elsewhere) {
+            (None, _) => nobody.to_owned(),
+            (Some(router), Some(service)) => {
+                format!("`{}` takes it and leads to `{service}`, which another provider defines", router.name)
+            }
+            (Some(router), None) if self.servers.is_empty() => {
+                format!("`{}` takes it, and its service has no server now: {without_server}", router.name)
+            }
+            (Some(router), None) => {
+                let count = self.servers.len();
+                let plural = if count == 1 { "" } else { "s" };
+                format!("`{}` takes it and leads to {count} server{plural}", router.name)
+            }
+        };
+        let (backends, others) = self.rows();
+        Explanation { routers, backends, others, outcome }
+    }
+
+    /// The instances, and the servers that are none of theirs.
+    fn rows(&self) -> (Vec<BackendRow>, Vec<String>) {
+        let known =
+            |server: &&Name| self.backends.iter().any(|backend| backend.server.as_ref() == Some(server));
+        let others = self.servers.iter().filter(|server| !known(server)).map(ToString::to_string).collect();
+        let row = |backend: &Backend| BackendRow {
+            service: backend.service.clone(),
+            node: backend.node.clone(),
+            instance: backend.instance.clone(),
+            health: backend.health,
+            server: backend.server.as_ref().map(ToString::to_string),
+            why: backend.standing.to_string(),
+            breaker: None,
+        };
+        (self.backends.iter().map(row).collect(), others)
+    }
 }
 
 /// Adds what this node's own ingress has learnt of the servers.

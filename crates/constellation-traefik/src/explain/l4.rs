@@ -1,14 +1,17 @@
 //! The same for connections and datagrams.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+};
 
 use constellation_core::ClusterView;
 use constellation_rules::{Connection, TcpRule};
 
-use super::{Backend, Standing, standing};
+use super::{Backend, standings};
 use crate::{
     document::{DynamicConfig, L4Service, Name, TcpRouter},
-    render::{self, Candidate, Gathered, Out},
+    render::{self, Candidate},
 };
 
 /// What is asked about.
@@ -86,13 +89,20 @@ fn behind(
         return;
     };
     let servers: BTreeSet<Name> = balancer.addresses().map(Name::from).collect();
+    let name_of = |address: SocketAddr| address.to_string();
     explained.backends = match traffic {
-        L4Traffic::Datagrams => render::udp_owner(view, service).map(|(owner, name, port)| {
-            backends(&owner, &servers, |candidate| render::udp_server(&owner, candidate, name, port))
-        }),
+        L4Traffic::Datagrams => {
+            let owner = render::owner(view, service, |routes| &routes.udp.services);
+            owner.map(|(owner, name, port)| {
+                let server = |it: &Candidate<'_>| render::udp_server(&owner, it, name, port).map(name_of);
+                standings(&owner, &servers, server)
+            })
+        }
         L4Traffic::Plain(_) | L4Traffic::Tls(_) => {
-            render::tcp_owner(view, service).map(|(owner, name, spec)| {
-                backends(&owner, &servers, |candidate| render::tcp_server(&owner, candidate, name, spec))
+            let owner = render::owner(view, service, |routes| &routes.tcp.services);
+            owner.map(|(owner, name, spec)| {
+                let server = |it: &Candidate<'_>| render::tcp_server(&owner, it, name, spec).map(name_of);
+                standings(&owner, &servers, server)
             })
         }
     }
@@ -137,46 +147,4 @@ fn datagrams(document: &DynamicConfig) -> Vec<L4Taker> {
         service: router.service.clone(),
     };
     document.udp.routers.iter().map(taker).collect()
-}
-
-fn backends<'a>(
-    service: &Gathered<'a>,
-    servers: &BTreeSet<Name>,
-    server: impl Fn(&Candidate<'a>) -> Result<std::net::SocketAddr, Out>,
-) -> Vec<Backend> {
-    let mut backends: Vec<Backend> = service
-        .candidates
-        .iter()
-        .map(|candidate| {
-            let reached = server(candidate);
-            let address = reached.ok().map(|address| address.to_string());
-            let served = address.as_deref().and_then(|address| servers.get(address)).cloned();
-            let standing = match reached {
-                Err(out) if candidate.routable => Standing::from(out),
-                _ => standing(candidate, address.is_some(), served.is_some()),
-            };
-            Backend {
-                service: service.id.clone(),
-                node: candidate.node.name.clone(),
-                instance: candidate.instance.id.clone(),
-                health: candidate.instance.health,
-                server: served,
-                standing,
-            }
-        })
-        .collect();
-    backends.sort_by_key(|backend| backend.server.is_none());
-    backends
-}
-
-impl From<Out> for Standing {
-    fn from(out: Out) -> Self {
-        match out {
-            Out::Unreachable(_) => Self::Unreachable,
-            Out::Greeting => Self::OtherGreeting,
-            Out::RoleUnknown(role) => Self::RoleUnknown(role),
-            Out::OtherRole(role) => Self::OtherRole(role),
-            Out::SecondPrimary => Self::SecondPrimary,
-        }
-    }
 }

@@ -2,16 +2,17 @@
 
 use std::{collections::BTreeSet, fmt};
 
-use constellation_core::{ClusterView, Health, InstanceId, NodeName, Role, ServiceId};
+use constellation_core::{ClusterView, Health, InstanceId, NodeName, ServiceId};
 use constellation_rules::{Request, parse_generated};
 
 mod l4;
 
 pub use self::l4::{L4Explained, L4Taker, L4Traffic, explain_l4};
+pub use crate::render::Out;
 use crate::{
     document::{DynamicConfig, Name, Router, Service},
     names,
-    render::{self, Candidate, Out},
+    render::{self, Candidate, Gathered},
 };
 
 /// How deep services may refer to each other; what is generated goes three deep.
@@ -63,36 +64,18 @@ pub enum Standing {
     NodeLost,
     /// It is out: it is not healthy.
     Unhealthy,
-    /// It is out: it has no address for this port that other nodes reach.
-    Unreachable,
     /// It is out: its node is cordoned, and others have the service.
     Cordoned,
     /// It is out: its node is leaving, and others have the service.
     Leaving,
-    /// It is out: it understands another PROXY protocol than the servers are greeted with.
-    OtherGreeting,
-    /// It is out: only those of this role get connections, and nobody knows its own.
-    RoleUnknown(Role),
-    /// It is out: it has another role than this one.
-    OtherRole(Role),
-    /// It is out: it is not the only one that says that it is the primary.
-    SecondPrimary,
+    /// It is out although it is well, and so is its node.
+    Out(Out),
     /// It is out: the router asks for another node, or the document is a moment behind.
     NotMeant,
 }
 
 impl fmt::Display for Standing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let out = match self {
-            Self::OtherGreeting => Some(Out::Greeting),
-            Self::RoleUnknown(role) => Some(Out::RoleUnknown(*role)),
-            Self::OtherRole(role) => Some(Out::OtherRole(*role)),
-            Self::SecondPrimary => Some(Out::SecondPrimary),
-            _ => None,
-        };
-        if let Some(out) = out {
-            return out.fmt(f);
-        }
         f.write_str(match self {
             Self::Well => "it is well, and so is its node",
             Self::OnlyCordoned => "its node is cordoned, and no other node has it",
@@ -100,10 +83,9 @@ impl fmt::Display for Standing {
             Self::Kept => "it should be out; removing it is held back, or is a moment away",
             Self::NodeLost => "its node is out of sight",
             Self::Unhealthy => "it is not healthy",
-            Self::Unreachable => "its port has no address that other nodes reach",
             Self::Cordoned => "its node is cordoned, and other nodes have it",
             Self::Leaving => "its node is leaving, and other nodes have it",
-            Self::OtherGreeting | Self::RoleUnknown(_) | Self::OtherRole(_) | Self::SecondPrimary => "",
+            Self::Out(out) => return out.fmt(f),
             Self::NotMeant => "this router does not lead to it, or the document is a moment behind",
         })
     }
@@ -130,21 +112,33 @@ pub fn explain(document: &DynamicConfig, view: &ClusterView, request: &Request) 
 }
 
 fn backends(view: &ClusterView, balancer: &str, servers: &BTreeSet<Name>) -> Vec<Backend> {
-    let Some((service, name, spec)) = render::owner(view, balancer) else { return Vec::new() };
+    let owner = render::owner(view, balancer, |routes| &routes.services);
+    let Some((service, name, spec)) = owner else { return Vec::new() };
+    standings(&service, servers, |candidate| {
+        let (reached, own) = service.reached(candidate, name, spec);
+        reached.map(|reached| reached.to_string()).ok_or(Out::Unreachable(own.port))
+    })
+}
+
+/// How the instances of a service stand to the servers behind a router; `server` says what each would be called there.
+fn standings<'a>(
+    service: &Gathered<'a>,
+    servers: &BTreeSet<Name>,
+    server: impl Fn(&Candidate<'a>) -> Result<String, Out>,
+) -> Vec<Backend> {
     let mut backends: Vec<Backend> = service
         .candidates
         .iter()
         .map(|candidate| {
-            let (address, own) = service.address(candidate, name, spec);
-            let url = address.map(|address| format!("{}://{address}", own.scheme.as_str()));
-            let server = url.as_deref().and_then(|url| servers.get(url)).cloned();
+            let server = server(candidate);
+            let served = server.as_ref().ok().and_then(|server| servers.get(server.as_str())).cloned();
             Backend {
                 service: service.id.clone(),
                 node: candidate.node.name.clone(),
                 instance: candidate.instance.id.clone(),
                 health: candidate.instance.health,
-                standing: standing(candidate, url.is_some(), server.is_some()),
-                server,
+                standing: standing(candidate, server.err(), served.is_some()),
+                server: served,
             }
         })
         .collect();
@@ -153,19 +147,19 @@ fn backends(view: &ClusterView, balancer: &str, servers: &BTreeSet<Name>) -> Vec
     backends
 }
 
-fn standing(candidate: &Candidate<'_>, reachable: bool, served: bool) -> Standing {
+fn standing(candidate: &Candidate<'_>, out: Option<Out>, served: bool) -> Standing {
     let facts = &candidate.node.facts;
-    match served {
-        true if !candidate.routable => Standing::Kept,
-        true if facts.leaving => Standing::OnlyLeaving,
-        true if facts.cordoned => Standing::OnlyCordoned,
-        true => Standing::Well,
-        false if !candidate.live => Standing::NodeLost,
-        false if !candidate.routable => Standing::Unhealthy,
-        false if !reachable => Standing::Unreachable,
-        false if facts.leaving => Standing::Leaving,
-        false if facts.cordoned => Standing::Cordoned,
-        false => Standing::NotMeant,
+    match (served, out) {
+        (true, _) if !candidate.routable => Standing::Kept,
+        (true, _) if facts.leaving => Standing::OnlyLeaving,
+        (true, _) if facts.cordoned => Standing::OnlyCordoned,
+        (true, _) => Standing::Well,
+        (false, _) if !candidate.live => Standing::NodeLost,
+        (false, _) if !candidate.routable => Standing::Unhealthy,
+        (false, Some(out)) => Standing::Out(out),
+        (false, None) if facts.leaving => Standing::Leaving,
+        (false, None) if facts.cordoned => Standing::Cordoned,
+        (false, None) => Standing::NotMeant,
     }
 }
 

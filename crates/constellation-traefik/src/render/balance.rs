@@ -43,7 +43,7 @@ use constellation_core::{
 
 use serde_json::json;
 
-use super::{config::RenderConfig, problem::RouteProblem};
+use super::{config::RenderConfig, gather::Reached, problem::RouteProblem};
 use crate::{
     document::{
         self, Cookie, Failover, FailoverErrors, ForwardingTimeouts, GoDuration, HealthCheck, LoadBalancer,
@@ -135,7 +135,11 @@ impl Made {
 
     /// A server's URL. Most addresses are IPv4, and the general way of printing one takes ten times as long: it was a tenth
     /// of a whole rendering.
-    pub(super) fn url(&mut self, scheme: Scheme, address: SocketAddr) -> Name {
+    pub(super) fn url(&mut self, reached: &Reached<'_>) -> Name {
+        let (scheme, address) = match *reached {
+            Reached::Written(url) => return url.into(),
+            Reached::At(scheme, address) => (scheme, address),
+        };
         let text = &mut self.scratch;
         text.clear();
         text.push_str(scheme.as_str());
@@ -252,7 +256,7 @@ fn through_proxy(
     config: &RenderConfig,
 ) -> Lead {
     let proxied = made.name(&[name, names::PROXY]);
-    let url = made.url(Scheme::Http, proxy);
+    let url = made.url(&Reached::At(Scheme::Http, proxy));
     let balancer = LoadBalancer {
         servers: vec![Server::at(url)],
         pass_host_header: service.pass_host_header,

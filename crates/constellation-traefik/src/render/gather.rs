@@ -1,12 +1,20 @@
 //! Brings the instances of each service together, whichever node they are on.
 
-use std::{cmp::Reverse, collections::HashMap, net::SocketAddr, sync::Arc};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, HashMap},
+    fmt,
+    net::SocketAddr,
+    sync::Arc,
+};
 
 use constellation_core::{
     ClusterView, Instance, NodeName, RouteName, RouteSet, ServiceId, WallTime,
-    route::{HttpService, TcpService},
+    route::{HttpService, Scheme},
     view::{Member, NodeView},
 };
+
+use crate::document::is_url;
 
 /// An instance that takes part in routing, or did when its node was last heard of.
 #[derive(Clone, Copy)]
@@ -22,6 +30,23 @@ impl<'a> Candidate<'a> {
         let node: &NodeView = &member.node;
         let routable = member.live && instance.health.is_routable();
         Self { node, instance, live: member.live, routable }
+    }
+}
+
+/// Where an instance is reached by HTTP; printed, it is a URL.
+pub(crate) enum Reached<'a> {
+    /// Where its label says.
+    Written(&'a str),
+    /// At its port.
+    At(Scheme, SocketAddr),
+}
+
+impl fmt::Display for Reached<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Written(url) => f.write_str(url),
+            Self::At(scheme, address) => write!(f, "{}://{address}", scheme.as_str()),
+        }
     }
 }
 
@@ -58,45 +83,35 @@ impl<'a> Gathered<'a> {
         nodes
     }
 
-    /// Where an instance serves what the service calls `name`, and what it says of it. While a service is being replaced
-    /// its instances may differ in the port, so each is reached at its own.
-    pub(crate) fn address(
+    /// What an instance says of what the service calls `name`. While a service is being replaced its instances may differ in the
+    /// port, so each is reached at its own.
+    pub(crate) fn own<S>(
+        &self,
+        candidate: &Candidate<'a>,
+        name: &RouteName,
+        of_service: &'a S,
+        among: impl Fn(&RouteSet) -> &BTreeMap<RouteName, S>,
+    ) -> &'a S {
+        self.own_routes(candidate).and_then(|own| among(own).get(name)).unwrap_or(of_service)
+    }
+
+    /// Where an instance serves it by HTTP, if other nodes reach it, and what it says of it.
+    pub(crate) fn reached(
         &self,
         candidate: &Candidate<'a>,
         name: &RouteName,
         of_service: &'a HttpService,
-    ) -> (Option<SocketAddr>, &'a HttpService) {
-        let own = self.own_routes(candidate).and_then(|own| own.services.get(name)).unwrap_or(of_service);
-        (candidate.instance.tcp(own.port), own)
-    }
-
-    /// The same for a TCP service.
-    pub(crate) fn tcp_address(
-        &self,
-        candidate: &Candidate<'a>,
-        name: &RouteName,
-        of_service: &'a TcpService,
-    ) -> (Option<SocketAddr>, &'a TcpService) {
-        let own = self.own_routes(candidate).and_then(|own| own.tcp.services.get(name)).unwrap_or(of_service);
-        (candidate.instance.tcp(own.port), own)
-    }
-
-    /// The same for a UDP service, of which nothing is said but the port.
-    pub(crate) fn udp_address(
-        &self,
-        candidate: &Candidate<'a>,
-        name: &RouteName,
-        of_service: u16,
-    ) -> (Option<SocketAddr>, u16) {
-        let own = self.own_routes(candidate).and_then(|own| own.udp.services.get(name)).copied();
-        let port = own.unwrap_or(of_service);
-        (candidate.instance.udp(port), port)
+    ) -> (Option<Reached<'a>>, &'a HttpService) {
+        let own = self.own(candidate, name, of_service, |routes| &routes.services);
+        let written = own.url.as_deref().filter(|url| is_url(url)).map(Reached::Written);
+        let at_port = || Some(Reached::At(own.scheme, candidate.instance.tcp(own.port)?));
+        (written.or_else(at_port), own)
     }
 
     /// What an instance's own labels say, where that is not what counts.
-    fn own_routes(&self, candidate: &Candidate<'a>) -> Option<&'a Arc<RouteSet>> {
+    fn own_routes(&self, candidate: &Candidate<'a>) -> Option<&'a RouteSet> {
         let differs = candidate.instance.routes != self.routes_from.routes;
-        if differs { candidate.node.routes_of(candidate.instance) } else { None }
+        if differs { candidate.node.routes_of(candidate.instance).map(AsRef::as_ref) } else { None }
     }
 }
 
@@ -123,35 +138,14 @@ pub(super) fn gather_those(view: &ClusterView, wanted: impl Fn(&ServiceId) -> bo
 }
 
 /// The service that a load balancer of this name is of, with its definition: the first that claims it, as in a rendering.
-pub(crate) fn owner<'a>(
+pub(crate) fn owner<'a, S: 'a>(
     view: &'a ClusterView,
     balancer: &str,
-) -> Option<(Gathered<'a>, &'a RouteName, &'a HttpService)> {
+    among: impl Fn(&'a RouteSet) -> &'a BTreeMap<RouteName, S>,
+) -> Option<(Gathered<'a>, &'a RouteName, &'a S)> {
     gather(view).into_iter().find_map(|service| {
-        let (name, spec) = service.routes.services.iter().find(|(name, _)| name.as_str() == balancer)?;
+        let (name, spec) = among(service.routes).iter().find(|(name, _)| name.as_str() == balancer)?;
         Some((service, name, spec))
-    })
-}
-
-/// The same for a TCP service.
-pub(crate) fn tcp_owner<'a>(
-    view: &'a ClusterView,
-    balancer: &str,
-) -> Option<(Gathered<'a>, &'a RouteName, &'a TcpService)> {
-    gather(view).into_iter().find_map(|service| {
-        let (name, spec) = service.routes.tcp.services.iter().find(|(name, _)| name.as_str() == balancer)?;
-        Some((service, name, spec))
-    })
-}
-
-/// The same for a UDP service.
-pub(crate) fn udp_owner<'a>(
-    view: &'a ClusterView,
-    balancer: &str,
-) -> Option<(Gathered<'a>, &'a RouteName, u16)> {
-    gather(view).into_iter().find_map(|service| {
-        let (name, port) = service.routes.udp.services.iter().find(|(name, _)| name.as_str() == balancer)?;
-        Some((service, name, *port))
     })
 }
 

@@ -72,7 +72,7 @@ impl<'a> L4<'a, '_> {
             let balancer = L4LoadBalancer {
                 servers: self.servers(service, name, |candidate| {
                     let address = tcp_server(service, candidate, name, spec)?;
-                    Ok((address, service.tcp_address(candidate, name, spec).1.tls))
+                    Ok((address, service.own(candidate, name, spec, |routes| &routes.tcp.services).tls))
                 }),
                 servers_transport: spec.servers_transport.clone(),
                 health_check: spec.health_check.as_ref().map(health_check),
@@ -149,9 +149,8 @@ impl<'a> L4<'a, '_> {
             if !self.claim(service, name, vec![format!("service {name}")]) {
                 continue;
             }
-            let servers = self.servers(service, name, |candidate| {
-                Ok((udp_server(service, candidate, name, *port)?, false))
-            });
+            let servers = self
+                .servers(service, name, |candidate| Ok((udp_server(service, candidate, name, port)?, false)));
             let load_balancer = L4LoadBalancer { servers, ..L4LoadBalancer::default() };
             own.insert(name.as_str());
             into.services.insert(name.as_str().into(), L4Service { load_balancer });
@@ -264,7 +263,7 @@ pub(crate) fn tcp_priority(text: &str, rule: &TcpRule, given: Option<i64>) -> i6
 
 /// Why an instance that is well gets nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Out {
+pub enum Out {
     /// This port of it has no address that other nodes reach.
     Unreachable(u16),
     /// It understands another greeting than the load balancer's, which has one for all of its servers.
@@ -334,12 +333,12 @@ pub(crate) fn tcp_server<'a>(
     name: &RouteName,
     spec: &'a TcpService,
 ) -> Result<SocketAddr, Out> {
-    let (address, own) = service.tcp_address(candidate, name, spec);
+    let own = service.own(candidate, name, spec, |routes| &routes.tcp.services);
     if own.proxy_protocol != spec.proxy_protocol {
         return Err(Out::Greeting);
     }
     role(service, candidate, spec)?;
-    address.ok_or(Out::Unreachable(own.port))
+    candidate.instance.tcp(own.port).ok_or(Out::Unreachable(own.port))
 }
 
 /// Where an instance is reached for a UDP service.
@@ -347,8 +346,8 @@ pub(crate) fn udp_server<'a>(
     service: &Gathered<'a>,
     candidate: &Candidate<'a>,
     name: &RouteName,
-    port: u16,
+    port: &'a u16,
 ) -> Result<SocketAddr, Out> {
-    let (address, port) = service.udp_address(candidate, name, port);
-    address.ok_or(Out::Unreachable(port))
+    let port = *service.own(candidate, name, port, |routes| &routes.udp.services);
+    candidate.instance.udp(port).ok_or(Out::Unreachable(port))
 }

@@ -35,14 +35,15 @@ use self::{
 };
 pub use self::{
     config::RenderConfig,
+    l4::Out,
     problem::{RouteProblem, RouteProblemKind},
     renderer::{Renderer, Update},
 };
 pub(crate) use self::{
-    gather::{Candidate, Gathered, owner, tcp_owner, udp_owner},
-    l4::{Out, tcp_priority, tcp_server, udp_server},
+    gather::{Candidate, Gathered, owner},
+    l4::{tcp_priority, tcp_server, udp_server},
 };
-use crate::document::{DynamicConfig, Names, is_url};
+use crate::document::{DynamicConfig, Names};
 
 /// What a view renders to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -178,12 +179,8 @@ impl Rendering {
         let mut all: Vec<Target<'a>> = Vec::with_capacity(service.candidates.len());
         let mut cordoned = Vec::new();
         for candidate in service.candidates.iter().filter(|candidate| candidate.routable) {
-            let (address, own) = service.address(candidate, name, spec);
-            let url = match (own.url.as_ref().filter(|url| is_url(url)), address) {
-                (Some(url), _) => Some(url.as_str().into()),
-                (None, address) => address.map(|address| self.made.url(own.scheme, address)),
-            };
-            let Some(url) = url else {
+            let (reached, own) = service.reached(candidate, name, spec);
+            let Some(reached) = reached else {
                 let text = format!(
                     "instance {} on {} is healthy, but its port {} is not one that other nodes reach",
                     candidate.instance.id, candidate.node.name, own.port
@@ -196,6 +193,7 @@ impl Rendering {
                 );
                 continue;
             };
+            let url = self.made.url(&reached);
             // Two records of one address are one server; Traefik would send it twice the requests.
             if all.iter().chain(&cordoned).all(|target| target.url != url) {
                 let target = Target {

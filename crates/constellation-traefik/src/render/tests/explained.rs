@@ -1,7 +1,7 @@
 //! Why instances are behind a request or not, also where none is.
 
 use super::*;
-use crate::explain::{Standing, explain};
+use crate::explain::{Out, Standing, explain};
 
 fn standings(nodes: Vec<Node>) -> Vec<(String, Standing, bool)> {
     let view = view(nodes);
@@ -30,7 +30,7 @@ fn every_instance_has_a_reason_also_where_none_is_in() {
         ("a".to_owned(), Standing::Unhealthy, false),
         ("b".to_owned(), Standing::Unhealthy, false),
         ("c".to_owned(), Standing::NodeLost, false),
-        ("d".to_owned(), Standing::Unreachable, false),
+        ("d".to_owned(), Standing::Out(Out::Unreachable(80)), false),
     ];
     assert_eq!(standings(nodes), expected);
 }
@@ -46,4 +46,16 @@ fn a_cordoned_instance_is_out_beside_another_and_in_alone() {
         "what is in comes first"
     );
     assert_eq!(standings(vec![cordoned()]), [("a".to_owned(), Standing::OnlyCordoned, true)]);
+}
+
+#[test]
+fn an_instance_that_its_label_says_where_to_reach_is_in_at_its_url() {
+    let set = with_service(routes("web", &["Host(`web.example.org`)"]), |service| {
+        service.url = Some("https://web.internal/base".to_owned());
+    });
+    let mut no_port = node(2).with("b", "web", Health::Healthy, 2, &set).cordoned();
+    no_port.0.instances.values_mut().for_each(|instance| instance.endpoints.clear());
+    assert_eq!(standings(vec![no_port]), [("b".to_owned(), Standing::OnlyCordoned, true)]);
+    let with_port = node(1).with("a", "web", Health::Healthy, 1, &set);
+    assert_eq!(standings(vec![with_port]), [("a".to_owned(), Standing::Well, true)]);
 }

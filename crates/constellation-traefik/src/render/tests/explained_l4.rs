@@ -7,7 +7,7 @@ use constellation_core::{
 
 use super::*;
 use crate::{
-    explain::{L4Explained, L4Traffic, Standing, explain_l4},
+    explain::{L4Explained, L4Traffic, Out, Standing, explain_l4},
     rules::Connection,
 };
 
@@ -76,10 +76,10 @@ fn every_instance_of_a_tcp_service_has_a_reason() {
         explained.backends.iter().map(|backend| (backend.node.as_str(), backend.standing)).collect();
     let expected = [
         ("n2", Standing::Well),
-        ("n1", Standing::RoleUnknown(Role::Primary)),
-        ("n3", Standing::OtherRole(Role::Primary)),
+        ("n1", Standing::Out(Out::RoleUnknown(Role::Primary))),
+        ("n3", Standing::Out(Out::OtherRole(Role::Primary))),
         ("n4", Standing::Unhealthy),
-        ("n5", Standing::OtherRole(Role::Primary)),
+        ("n5", Standing::Out(Out::OtherRole(Role::Primary))),
     ];
     assert_eq!(standings, expected);
     assert!(explained.backends.iter().all(|backend| !backend.standing.to_string().is_empty()));
