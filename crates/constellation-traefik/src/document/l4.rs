@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{DynamicConfig, GoDuration, Name, Names, is_empty};
+use super::{Domain, DynamicConfig, GoDuration, Name, Names, is_empty};
 
 /// TCP routers and what they refer to, by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,6 +62,9 @@ pub struct TcpTls {
     /// The TLS options, as `name@provider`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub options: Option<String>,
+    /// The certificates that the resolver is to get.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub domains: Vec<Domain>,
 }
 
 /// A TCP or UDP load balancer.

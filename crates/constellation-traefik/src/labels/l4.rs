@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use constellation_core::{
     Role, RouteName,
     role::NoRole,
-    route::{TcpHealthCheck, TcpRouter, TcpRoutes, TcpService, TcpTls, UdpRouter, UdpRoutes},
+    route::{TcpHealthCheck, TcpRouter, TcpRoutes, TcpService, UdpRouter, UdpRoutes},
 };
 use constellation_rules::TcpRule;
 
@@ -13,7 +13,7 @@ use super::{
     draft::{Draft, Drafts, Field, L4Drafts},
     middleware,
     problem::Problems,
-    value,
+    tls, value,
 };
 use crate::schema::TCP_MIDDLEWARES;
 
@@ -152,21 +152,9 @@ fn tcp_router(
                 let priority = value::number::<i64>(text, "a priority, that is a whole number")?;
                 router.priority = Some(priority).filter(|priority| *priority != 0);
             }
-            "tls" => {
-                if value::boolean(text)? {
-                    router.tls.get_or_insert_with(TcpTls::default);
-                }
-            }
-            "tls.passthrough" => {
-                router.tls.get_or_insert_with(TcpTls::default).passthrough = value::boolean(text)?;
-            }
-            "tls.certresolver" => {
-                let tls = router.tls.get_or_insert_with(TcpTls::default);
-                tls.ends.cert_resolver = Some(value::reference(text)?);
-            }
-            "tls.options" => {
-                let tls = router.tls.get_or_insert_with(TcpTls::default);
-                tls.ends.options = Some(value::foreign(text)?);
+            "tls.passthrough" => router.tls.get_or_insert_default().passthrough = value::boolean(text)?,
+            field if field == "tls" || field.starts_with("tls.") => {
+                tls::read(path, text, || &mut router.tls.get_or_insert_default().ends)?;
             }
             "entrypoints" | "middlewares" => {}
             _ => return Err("a TCP router has no such field".to_owned()),
@@ -174,6 +162,7 @@ fn tcp_router(
         Ok(())
     };
     each("router", name, draft, problems, read).then_some(())?;
+    tls::finish(router.tls.as_mut().map(|tls| &mut tls.ends));
     if router.rule.is_empty() {
         problems.invalid(
             &format!("traefik.tcp.routers.{name}.rule"),

@@ -21,6 +21,7 @@ mod middleware;
 mod problem;
 mod router;
 mod service;
+mod tls;
 pub(crate) mod value;
 
 use std::collections::BTreeMap;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use constellation_core::{
     RouteName, ServiceId,
-    route::{HttpRouter, HttpService, Observability, RouterTls, TlsDomain},
+    route::{HttpRouter, HttpService, Observability},
 };
 use constellation_rules::Rule;
 
@@ -13,12 +13,9 @@ use super::{
     draft::{Draft, Field},
     middleware, only_service, own_service,
     problem::Problems,
-    value,
+    tls, value,
 };
 use crate::document::PRIORITY_MAX;
-
-/// The most certificates that a router may ask for.
-const DOMAINS_MAX: usize = 32;
 
 /// What a router's labels are read against.
 pub(super) struct Context<'a> {
@@ -66,6 +63,7 @@ pub(super) fn build(
             whole = false;
         }
     }
+    tls::finish(router.tls.as_mut());
     let label = |field: &str| {
         let known = draft.fields.get(field).map(|field| field.label.clone());
         known.unwrap_or_else(|| format!("traefik.http.routers.{name}.{field}"))
@@ -132,21 +130,8 @@ fn read(router: &mut HttpRouter, path: &str, field: &Field) -> Result<(), String
             }
             router.priority = Some(priority).filter(|priority| *priority != 0);
         }
-        "tls" => {
-            if value::boolean(text)? {
-                router.tls.get_or_insert_with(RouterTls::default);
-            }
-        }
-        "tls.certresolver" => {
-            router.tls.get_or_insert_with(RouterTls::default).cert_resolver = Some(value::reference(text)?);
-        }
-        "tls.options" => {
-            let options =
-                if text.trim() == "default" { Ok("default".to_owned()) } else { value::foreign(text) };
-            router.tls.get_or_insert_with(RouterTls::default).options = Some(options?);
-        }
-        "tls.domains" => {
-            domain(&mut router.tls.get_or_insert_with(RouterTls::default).domains, path, text)?;
+        field if field == "tls" || field.starts_with("tls.") => {
+            tls::read(path, text, || router.tls.get_or_insert_default())?;
         }
         "rulesyntax" => {
             if !matches!(text.trim(), "" | "v3" | "default") {
@@ -161,42 +146,6 @@ fn read(router: &mut HttpRouter, path: &str, field: &Field) -> Result<(), String
         },
     }
     Ok(())
-}
-
-/// `tls.domains[n].main` or `.sans`, perhaps `.sans[m]`.
-fn domain(domains: &mut Vec<TlsDomain>, path: &str, text: &str) -> Result<(), String> {
-    let field = path.strip_prefix("tls.domains[").and_then(|rest| rest.split_once("]."));
-    let Some((number, field)) = field else { return Err("a domain is `tls.domains[0].main`".to_owned()) };
-    let number: usize = value::number(number, "a number of a domain")?;
-    if number >= DOMAINS_MAX {
-        return Err(format!("a router may have {DOMAINS_MAX} domains"));
-    }
-    if domains.len() <= number {
-        domains.resize(number + 1, TlsDomain::default());
-    }
-    let Some(domain) = domains.get_mut(number) else { return Ok(()) };
-    match field.split('[').next() {
-        Some("main") => domain.main = host_name(text)?,
-        Some("sans") => {
-            for name in value::list(text) {
-                domain.sans.push(host_name(&name)?);
-            }
-        }
-        _ => return Err("a domain has no such field".to_owned()),
-    }
-    Ok(())
-}
-
-/// A name that a certificate may have; the first part may be a star.
-fn host_name(text: &str) -> Result<String, String> {
-    let text = text.trim();
-    let rest = text.strip_prefix("*.").unwrap_or(text);
-    let allowed = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'.' | b'_');
-    if (1..=253).contains(&rest.len()) && rest.bytes().all(allowed) {
-        Ok(text.to_owned())
-    } else {
-        Err(format!("`{}` is no name that a certificate can have", value::short(text)))
-    }
 }
 
 fn observe(observability: &mut Observability, option: &str, text: &str) -> Result<(), String> {

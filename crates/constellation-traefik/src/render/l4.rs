@@ -17,12 +17,13 @@ use constellation_core::{
 use constellation_rules::TcpRule;
 
 use super::{
-    Candidate, Gathered, RouteProblem, RouteProblemKind, claims::Holder, is_foreign, middlewares::Middlewares,
+    Candidate, Gathered, RouteProblem, RouteProblemKind, claims::Holder, is_foreign,
+    middlewares::Middlewares, routers,
 };
 use crate::{
     document::{
         GoDuration, L4HealthCheck, L4LoadBalancer, L4Server, L4Service, PRIORITY_MAX, ProxyProtocol, Tcp,
-        TcpRouter, TcpTls, Udp, UdpRouter,
+        TcpRouter, TcpTls, Tls, Udp, UdpRouter,
     },
     schema::TCP_MIDDLEWARES,
 };
@@ -127,10 +128,9 @@ impl<'a> L4<'a, '_> {
         if !self.claim(service, name, grounds.collect()) {
             return Ok(None);
         }
-        let tls = router.tls.as_ref().map(|WrittenTls { ends, passthrough }| TcpTls {
-            passthrough: *passthrough,
-            cert_resolver: ends.cert_resolver.clone(),
-            options: ends.options.clone(),
+        let tls = router.tls.as_ref().map(|WrittenTls { ends, passthrough }| {
+            let Tls { cert_resolver, options, domains } = routers::ends(ends);
+            TcpTls { passthrough: *passthrough, cert_resolver, options, domains }
         });
         Ok(Some(TcpRouter {
             entry_points: router.entry_points.iter().map(|it| it.as_str().into()).collect(),

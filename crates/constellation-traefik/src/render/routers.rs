@@ -64,14 +64,7 @@ impl Rendering {
             let missing = || invalid(format!("its service `{}` is not there", router.service));
             placed.balancer(&router.service).map(|balancer| balancer.lead.clone()).ok_or_else(missing)?
         };
-        let tls = router.tls.as_ref().map(|tls| {
-            let domains = tls
-                .domains
-                .iter()
-                .map(|it| Domain { main: it.main.clone(), sans: it.sans.clone() })
-                .collect();
-            Box::new(Tls { cert_resolver: tls.cert_resolver.clone(), options: tls.options.clone(), domains })
-        });
+        let tls = router.tls.as_ref().map(|tls| Box::new(ends(tls)));
         let named =
             router.entry_points.iter().filter(|name| !name.is_empty()).map(|name| name.as_str().into());
         let mut entry_points: Names = named.collect();
@@ -171,4 +164,14 @@ fn observability(of: &route::Observability) -> Observability {
     // Another agent may have sent what Traefik would refuse, together with everybody's routes.
     let trace_verbosity = trace_verbosity.filter(|it| ["minimal", "detailed"].contains(&it.as_str()));
     Observability { access_logs, metrics, tracing, trace_verbosity }
+}
+
+/// How a router ends TLS.
+pub(super) fn ends(written: &route::RouterTls) -> Tls {
+    let domain = |it: &route::TlsDomain| Domain { main: it.main.clone(), sans: it.sans.clone() };
+    Tls {
+        cert_resolver: written.cert_resolver.clone(),
+        options: written.options.clone(),
+        domains: written.domains.iter().map(domain).collect(),
+    }
 }

@@ -267,6 +267,30 @@ pub(crate) const CONTAINERS: &[&[&str]] = &[
         "traefik.tcp.services.NAME.loadbalancer.proxyprotocol.version=1",
     ],
     &[
+        "traefik.tcp.routers.NAME.rule=HostSNI(`NAME.test`)",
+        "traefik.tcp.routers.NAME.entrypoints=websecure",
+        "traefik.tcp.routers.NAME.tls.options=default",
+        "traefik.tcp.routers.NAME.tls.domains[0].main=NAME.test",
+        "traefik.tcp.routers.NAME.tls.domains[0].sans=a.NAME.test, *.b.NAME.test",
+        "traefik.tcp.routers.NAME.tls.domains[1].main=*.c.test",
+        "traefik.tcp.services.NAME.loadbalancer.server.port=80",
+    ],
+    // Numbers of domains may be left out, and so may a domain's first name.
+    &[
+        "traefik.tcp.routers.NAME.rule=HostSNI(`NAME.test`)",
+        "traefik.tcp.routers.NAME.entrypoints=websecure",
+        "traefik.tcp.routers.NAME.tls.domains[3].main=NAME.test",
+        "traefik.tcp.routers.NAME.tls.domains[5].sans=b.test, c.test",
+        "traefik.tcp.services.NAME.loadbalancer.server.port=80",
+    ],
+    &[
+        "traefik.http.routers.NAME.rule=Host(`NAME.test`)",
+        "traefik.http.routers.NAME.entrypoints=websecure",
+        "traefik.http.routers.NAME.tls.options=default",
+        "traefik.http.routers.NAME.tls.domains[3].main=NAME.test",
+        "traefik.http.routers.NAME.tls.domains[5].sans=b.test, c.test",
+    ],
+    &[
         "traefik.tcp.routers.NAME.rule=HostSNI(`*`)",
         "traefik.tcp.routers.NAME.entrypoints=mongo",
         "traefik.tcp.services.NAME.loadbalancer.server.port=80",
