@@ -10,14 +10,11 @@ use std::{
     sync::Arc,
 };
 
-use constellation_core::{
-    ClusterView, InstanceId, NodeName,
-    route::{Failover, Scheme},
-};
+use constellation_core::{ClusterView, InstanceId, NodeName, route::Failover};
 use constellation_proxy::http::{Backend, Name, Policy, Router, Service, Table, Target};
 use constellation_traefik::{
     DynamicConfig,
-    document::{self, LoadBalancer, Shared},
+    document::{self, LoadBalancer, ServerUrl, Shared},
     rules::{Rule, parse_generated},
 };
 
@@ -125,8 +122,16 @@ fn lead<'d>(document: &'d DynamicConfig, router: &'d document::Router) -> Result
     if balancer.urls().any(|url| url.starts_with("https://")) {
         return Err("its servers speak TLS".to_owned());
     }
-    if balancer.urls().any(|url| address_of(url).is_none()) {
-        return Err("it leads to a server by its name, which Traefik looks up".to_owned());
+    for server in &balancer.servers {
+        match ServerUrl::parse(&server.url) {
+            Some(ServerUrl { address: None, .. }) => {
+                return Err(format!("it leads to `{}` by its name, which Traefik looks up", server.url));
+            }
+            Some(ServerUrl { has_path: true, .. }) if server.preserve_path => {
+                return Err(format!("it leads below the path of `{}`, which Traefik puts first", server.url));
+            }
+            _ => {}
+        }
     }
     let pairs = name != &*router.service && !DynamicConfig::names_service(&router.service);
     Ok(Lead { name, balancer, repeats: repeats || pairs })
@@ -158,15 +163,9 @@ fn backends(
     wanted.filter_map(|server| backend(&server.url, homes)).collect()
 }
 
-/// The address in a URL.
-fn address_of(url: &str) -> Option<SocketAddr> {
-    url.split_once("://")?.1.trim_end_matches('/').parse().ok()
-}
-
 fn backend(url: &str, homes: &HashMap<SocketAddr, (&NodeName, &InstanceId, u32)>) -> Option<Backend> {
-    let (scheme, _) = url.split_once("://")?;
-    let address = address_of(url)?;
-    let scheme = if scheme == "h2c" { Scheme::H2c } else { Scheme::Http };
+    let ServerUrl { scheme, address, .. } = ServerUrl::parse(url)?;
+    let address = address?;
     Some(match homes.get(&address) {
         Some(&(node, instance, rank)) => {
             Backend { node: node.clone(), instance: instance.clone(), address, scheme, rank }
@@ -293,6 +292,28 @@ mod tests {
             let Target::Refuse { reason } = refusal else { panic!("{refusal:?}") };
             assert!(reason.contains("auth@file"), "{reason}");
         }
+    }
+
+    #[test]
+    fn a_server_by_its_url_is_asked_unless_its_name_or_its_path_is_for_traefik() {
+        let target = |url: &str, preserve_path: bool| {
+            let table = made(|set| {
+                set.services.values_mut().for_each(|service| {
+                    (service.url, service.preserve_path) = (Some(url.to_owned()), preserve_path);
+                });
+            });
+            let router = table.routers().iter().find(|router| &*router.name == "web").unwrap();
+            match &router.target {
+                Target::Refuse { reason } => reason.to_string(),
+                Target::Service(name) => service(&table, name).backends[0].address.to_string(),
+            }
+        };
+        assert_eq!(target("http://10.0.0.9/base", false), "10.0.0.9:80", "Traefik drops such a path, too");
+        assert_eq!(target("http://[fd00::9]:81/", true), "[fd00::9]:81");
+        let below = target("http://10.0.0.9:81/base", true);
+        assert!(below.contains("path of `http://10.0.0.9:81/base`"), "{below}");
+        let named = target("http://web.internal/base", false);
+        assert!(named.contains("by its name"), "{named}");
     }
 
     #[test]

@@ -10,6 +10,7 @@
 mod balancer;
 mod duration;
 mod l4;
+mod server;
 mod shared;
 mod tls;
 mod validate;
@@ -28,12 +29,11 @@ pub use self::{
         L4HealthCheck, L4LoadBalancer, L4Server, L4Service, ProxyProtocol, Tcp, TcpRouter, TcpTls, Udp,
         UdpRouter,
     },
+    server::ServerUrl,
     shared::Shared,
     tls::{InlineCertificate, TlsSection},
     validate::{DocumentFault, InvalidDocument, Parts},
 };
-
-pub(crate) use self::validate::is_url;
 
 /// A name of a router, service, middleware or transport. Shared, because most are named in several places.
 pub type Name = Arc<str>;

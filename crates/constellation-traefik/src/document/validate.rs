@@ -2,7 +2,9 @@
 
 use constellation_rules as rules;
 
-use super::{DynamicConfig, Http, LoadBalancer, Middleware, Name, PRIORITY_MAX, Router, Service, Tcp, Udp};
+use super::{
+    DynamicConfig, Http, LoadBalancer, Middleware, Name, PRIORITY_MAX, Router, ServerUrl, Service, Tcp, Udp,
+};
 use crate::schema::{HTTP_MIDDLEWARES, TCP_MIDDLEWARES, conforms};
 
 /// A document that Traefik would refuse, or take otherwise than it is meant.
@@ -190,7 +192,11 @@ impl Check<'_> {
 
     fn load_balancer(&mut self, name: &Name, balancer: &LoadBalancer) {
         let object = || format!("service `{name}`");
-        self.demand(balancer.urls().all(is_url), object, "has a server whose URL is none");
+        self.demand(
+            balancer.urls().all(|url| ServerUrl::parse(url).is_some()),
+            object,
+            "has a server whose URL is none",
+        );
         if let Some(check) = &balancer.passive_health_check {
             let positive = check.failure_window.is_none_or(|window| !window.0.is_zero());
             self.demand(positive, object, "has a passive health check with a window of zero");
@@ -215,25 +221,4 @@ impl Check<'_> {
 /// Whether another provider defines it.
 fn is_foreign(name: &str) -> bool {
     name.split_once('@').is_some_and(|(name, provider)| !name.is_empty() && !provider.is_empty())
-}
-
-/// Whether it is what a server may be reached at.
-pub(crate) fn is_url(url: &str) -> bool {
-    let rest = ["http://", "https://", "h2c://"].iter().find_map(|scheme| url.strip_prefix(scheme));
-    rest.is_some_and(|rest| {
-        let address = rest.parse::<std::net::SocketAddr>().is_ok_and(|a| a.port() != 0);
-        // Most are addresses; a label may name any host.
-        address || rest.parse::<std::net::SocketAddr>().is_err() && is_host_and_path(rest)
-    })
-}
-
-/// `host[:port][/path]`, as far as it is to be told from what would break out of a URL.
-fn is_host_and_path(rest: &str) -> bool {
-    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
-    let (host, port) = authority.split_once(':').unwrap_or((authority, "80"));
-    let in_host = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'.' | b'_');
-    !host.is_empty()
-        && host.bytes().all(in_host)
-        && port.parse::<u16>().is_ok_and(|port| port != 0)
-        && path.bytes().all(|c| c.is_ascii_graphic() && !matches!(c, b'"' | b'\\' | b'?' | b'#'))
 }

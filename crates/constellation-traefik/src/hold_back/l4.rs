@@ -1,9 +1,6 @@
 //! The same for TCP and UDP: a router that leads to a load balancer, and that to servers, and no more.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    net::SocketAddr,
-};
+use std::collections::{BTreeMap, HashMap};
 
 use super::settle::Situation;
 use crate::document::{DynamicConfig, L4Service, Name, Tcp, TcpRouter, UdpRouter};
@@ -156,8 +153,7 @@ pub(super) fn forget_what_lives(earlier: &mut DynamicConfig, later: &DynamicConf
 
 /// Whether this node knows for itself how the server is.
 pub(super) fn is_certain(address: &str, situation: &Situation) -> bool {
-    let own = |address: SocketAddr| situation.own.contains(&address.ip());
-    !situation.starting && address.parse().is_ok_and(own)
+    situation.is_certain_at(address.parse().ok())
 }
 
 fn tcp(document: &DynamicConfig) -> Half<'_, TcpRouter> {

@@ -13,7 +13,7 @@ use super::{
     l4::{self, Doomed},
 };
 use crate::{
-    document::{DynamicConfig, Http, LoadBalancer, Name, Router, Service, Shared},
+    document::{DynamicConfig, Http, LoadBalancer, Name, Router, ServerUrl, Service, Shared},
     names::{self, family, other_half},
 };
 
@@ -100,13 +100,18 @@ fn judge(
 impl Situation {
     /// Whether this node knows for itself how the server is.
     fn is_certain(&self, url: &str) -> bool {
-        !self.starting && address_of(url).is_some_and(|address| self.own.contains(&address.ip()))
+        self.is_certain_at(address_of(url))
+    }
+
+    /// The same by its address; it does not of one that has a name.
+    pub(super) fn is_certain_at(&self, address: Option<SocketAddr>) -> bool {
+        !self.starting && address.is_some_and(|address| self.own.contains(&address.ip()))
     }
 }
 
 /// The address in a server's URL.
 pub(super) fn address_of(url: &str) -> Option<SocketAddr> {
-    url.split_once("://").and_then(|(_, address)| address.parse().ok())
+    ServerUrl::parse(url)?.address
 }
 
 /// What the routers of a document are parts of: one whose methods are kept apart is two in the document.

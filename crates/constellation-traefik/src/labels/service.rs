@@ -12,7 +12,7 @@ use super::{
     problem::{LabelProblemKind, Problems},
     value,
 };
-use crate::document::is_url;
+use crate::document::ServerUrl;
 
 /// The longest that a server may be allowed to take to begin its answer.
 const RESPONSE_TIMEOUT_MAX: Duration = Duration::from_secs(60 * 60);
@@ -153,7 +153,7 @@ fn read(
         "serverstransport" => service.servers_transport = Some(value::foreign(text)?),
         "server.url" => {
             let url = value::line(text)?;
-            if !is_url(&url) {
+            if ServerUrl::parse(&url).is_none() {
                 return Err(format!("`{}` is no URL such as http://host:80", value::short(text)));
             }
             service.url = Some(url);

@@ -14,7 +14,7 @@ use constellation_core::{
     view::{Member, NodeView},
 };
 
-use crate::document::is_url;
+use crate::document::ServerUrl;
 
 /// An instance that takes part in routing, or did when its node was last heard of.
 #[derive(Clone, Copy)]
@@ -103,7 +103,7 @@ impl<'a> Gathered<'a> {
         of_service: &'a HttpService,
     ) -> (Option<Reached<'a>>, &'a HttpService) {
         let own = self.own(candidate, name, of_service, |routes| &routes.services);
-        let written = own.url.as_deref().filter(|url| is_url(url)).map(Reached::Written);
+        let written = own.url.as_deref().filter(|url| ServerUrl::parse(url).is_some()).map(Reached::Written);
         let at_port = || Some(Reached::At(own.scheme, candidate.instance.tcp(own.port)?));
         (written.or_else(at_port), own)
     }
