@@ -98,6 +98,7 @@ impl Client {
             .append_pair("url", &question.url)
             .extend_pairs(question.method.iter().map(|method| ("method", method.as_str())))
             .extend_pairs(question.entry_point.iter().map(|name| ("entry_point", name)))
+            .extend_pairs(question.alpn.iter().map(|protocols| ("alpn", protocols)))
             .extend_pairs(question.client.iter().map(|client| ("client", client.to_string())))
             .finish();
         self.ask(Method::GET, &format!("/v1/explain?{query}"), None).await

@@ -141,6 +141,9 @@ pub struct ExplainArgs {
     /// Only routers on this entry point; for `tls://`, `tcp://` and `udp://`
     #[arg(long, value_name = "NAME")]
     pub entry_point: Option<String>,
+    /// The protocols that the client offers by ALPN, such as `h2,http/1.1`, for rules that look at them; for `tls://`
+    #[arg(long, value_name = "PROTOCOLS")]
+    pub alpn: Option<String>,
     /// How to ask
     #[command(flatten)]
     pub ask: AskArgs,

@@ -157,6 +157,7 @@ pub(super) async fn explain(args: ExplainArgs) -> anyhow::Result<ExitCode> {
         method: Some(args.method),
         client: args.client,
         entry_point: args.entry_point,
+        alpn: args.alpn,
     };
     let answer = Client::new(&args.ask.socket).explain(&question).await?;
     if args.ask.json {

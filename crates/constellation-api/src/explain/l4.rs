@@ -7,19 +7,36 @@ use super::{Explanation, Led, Question, RouterRow, texts};
 
 /// The longest name in a TLS handshake, in bytes.
 const NAME_BYTES_MAX: usize = 253;
+/// The longest name of a protocol in ALPN, in bytes (RFC 7301).
+const PROTOCOL_BYTES_MAX: usize = 255;
 
 /// What is asked about, if it is not HTTP.
 pub(super) fn traffic(question: &Question) -> Result<Option<L4Traffic>, String> {
     let Some((scheme, rest)) = question.url.split_once("://") else { return Ok(None) };
     let name = name(rest)?;
-    let connection = |server_name| Connection { server_name, alpn: Vec::new(), client: question.client };
-    Ok(match scheme.to_ascii_lowercase().as_str() {
+    let scheme = scheme.to_ascii_lowercase();
+    let alpn = alpn(question)?;
+    if !alpn.is_empty() && ["tcp", "udp"].contains(&scheme.as_str()) {
+        return Err("only a connection with TLS (tls://NAME) offers protocols by ALPN".to_owned());
+    }
+    let connection = |server_name| Connection { server_name, alpn, client: question.client };
+    Ok(match scheme.as_str() {
         "tls" => Some(L4Traffic::Tls(connection(name))),
         // Nobody sees which name it is for.
         "tcp" => Some(L4Traffic::Plain(connection(None))),
         "udp" => Some(L4Traffic::Datagrams),
         _ => None,
     })
+}
+
+/// The protocols that the client offers, as they are written in a handshake: Traefik compares them letter by letter.
+fn alpn(question: &Question) -> Result<Vec<String>, String> {
+    let Some(list) = &question.alpn else { return Ok(Vec::new()) };
+    let protocols: Vec<String> = list.split(',').map(|protocol| protocol.trim().to_owned()).collect();
+    if protocols.iter().any(|protocol| protocol.is_empty() || protocol.len() > PROTOCOL_BYTES_MAX) {
+        return Err(format!("a protocol of ALPN has 1 to {PROTOCOL_BYTES_MAX} bytes, such as `h2,http/1.1`"));
+    }
+    Ok(protocols)
 }
 
 /// The name in `name:port/path`, if there is one. The port is some entry point's; which one's is not known here.
@@ -74,7 +91,24 @@ mod tests {
     use super::*;
 
     fn asked(url: &str) -> Result<Option<L4Traffic>, String> {
-        traffic(&Question { url: url.to_owned(), method: None, client: None, entry_point: None })
+        traffic(&Question::about(url))
+    }
+
+    fn offering(url: &str, alpn: &str) -> Result<Option<L4Traffic>, String> {
+        traffic(&Question { alpn: Some(alpn.to_owned()), ..Question::about(url) })
+    }
+
+    #[test]
+    fn a_connection_with_tls_alone_offers_protocols() {
+        let offered = L4Traffic::Tls(Connection {
+            server_name: Some("db".to_owned()),
+            alpn: vec!["h2".to_owned(), "http/1.1".to_owned()],
+            client: None,
+        });
+        assert_eq!(offering("tls://db", "h2, http/1.1"), Ok(Some(offered)));
+        for (url, alpn) in [("tcp://", "h2"), ("udp://", "h2"), ("tls://db", ""), ("tls://db", "h2,")] {
+            assert!(offering(url, alpn).is_err(), "{url} {alpn}");
+        }
     }
 
     #[test]

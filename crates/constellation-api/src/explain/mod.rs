@@ -38,6 +38,16 @@ pub struct Question {
     /// The entry point, where only routers that are on it are meant. Of connections and datagrams alone.
     #[serde(default)]
     pub entry_point: Option<String>,
+    /// The protocols that the client offers by ALPN, with commas between them. Of connections with TLS alone.
+    #[serde(default)]
+    pub alpn: Option<String>,
+}
+
+impl Question {
+    /// Asks about a URL, and nothing more.
+    pub fn about(url: &str) -> Self {
+        Self { url: url.to_owned(), method: None, client: None, entry_point: None, alpn: None }
+    }
 }
 
 /// A router that takes the request.
@@ -227,7 +237,7 @@ mod tests {
     use super::*;
 
     fn asked(url: &str) -> Question {
-        Question { url: url.to_owned(), method: Some("post".to_owned()), client: None, entry_point: None }
+        Question { method: Some("post".to_owned()), ..Question::about(url) }
     }
 
     #[test]

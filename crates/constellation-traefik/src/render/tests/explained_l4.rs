@@ -54,6 +54,23 @@ fn the_most_exact_router_with_tls_wins_and_one_in_the_clear_sees_no_name() {
 }
 
 #[test]
+fn a_router_that_looks_at_alpn_takes_what_offers_it() {
+    let set = set(None, &["HostSNI(`*`)", "HostSNI(`db.example.org`) && ALPN(`h2`)"]);
+    let nodes = || vec![node(1).with("a", "db", Health::Healthy, 1, &set)];
+    let offering = |protocols: &[&str]| {
+        L4Traffic::Tls(Connection {
+            server_name: Some("db.example.org".to_owned()),
+            alpn: protocols.iter().map(|protocol| (*protocol).to_owned()).collect(),
+            ..Connection::default()
+        })
+    };
+    assert_eq!(takers(&explained(nodes(), &offering(&["http/1.1", "h2"]), None)), ["r1", "r0"]);
+    for other in [&["H2"][..], &[]] {
+        assert_eq!(takers(&explained(nodes(), &offering(other), None)), ["r0"]);
+    }
+}
+
+#[test]
 fn every_instance_of_a_tcp_service_has_a_reason() {
     let set = set(Some(Role::Primary), &["HostSNI(`*`)"]);
     let told = |number: u8, health: Health, role: Option<Role>| {
