@@ -137,6 +137,19 @@ impl Drafts {
         }
     }
 
+    /// Says of our own labels about HTTP services that there is none.
+    pub(super) fn own_about_nothing(&self, problems: &mut Problems) {
+        for (name, field) in &self.own {
+            // Routes that are not to be generated are not.
+            if name != "generated-routes" {
+                problems.invalid(
+                    &field.label,
+                    "it is about HTTP services, and there is none; it changes nothing",
+                );
+            }
+        }
+    }
+
     /// Files a label under what it is about; without a value it was too long to be read.
     fn file(&mut self, label: &str, lower: &str, value: Option<&str>, problems: &mut Problems) {
         let parts: Vec<&str> = lower.split('.').collect();

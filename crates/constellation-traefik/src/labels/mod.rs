@@ -103,6 +103,9 @@ pub fn parse_labels(
         config.default_rule.as_ref().map(|rule| rule.rule(&docker_name(service, labels), labels));
     let services =
         if drafts.only_l4() { BTreeMap::new() } else { services(service, &drafts, ports, &mut problems) };
+    if services.is_empty() {
+        drafts.own_about_nothing(&mut problems);
+    }
     let mut withheld = drafts.router_dropped | drafts.generated_off(&mut problems);
     let mut routers = BTreeMap::new();
     for (name, draft) in drafts.routers() {

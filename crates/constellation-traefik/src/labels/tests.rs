@@ -134,6 +134,16 @@ fn our_own_labels_reach_every_load_balancer() {
 }
 
 #[test]
+fn our_own_labels_about_http_say_so_where_there_is_none() {
+    let lines = ["constellation.failover=off", "traefik.udp.services.dns.loadbalancer.server.port=53"];
+    let said = texts(&read(&lines, &[80]));
+    assert!(
+        said.contains("`constellation.failover`: it is about HTTP services, and there is none"),
+        "{said}"
+    );
+}
+
+#[test]
 fn one_mistake_leaves_out_one_router_and_is_named() {
     let parsed = read(
         &[
