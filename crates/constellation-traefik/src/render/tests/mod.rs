@@ -2,6 +2,7 @@
 
 mod explained;
 mod explained_l4;
+mod from_labels;
 mod golden;
 mod histories;
 mod l4;
