@@ -18,26 +18,34 @@ pub(super) type Holder<'a> = (&'a ServiceId, &'a RouteName);
 pub(super) struct Label(usize);
 
 /// A name, whose it is, and who wanted it as well.
+#[derive(Default)]
 struct Claim {
-    holder: ServiceId,
+    /// Nobody, where who wanted it was refused for another reason.
+    holder: Option<ServiceId>,
     losers: Vec<ServiceId>,
 }
 
 impl Claim {
     fn of(holder: &ServiceId) -> Self {
-        Self { holder: holder.clone(), losers: Vec::new() }
+        Self { holder: Some(holder.clone()), losers: Vec::new() }
     }
 
     fn ask(&mut self, by: &ServiceId) -> Result<(), ServiceId> {
-        if self.holder == *by {
-            return Ok(());
+        match self.holder.get_or_insert_with(|| by.clone()) {
+            holder if holder == by => Ok(()),
+            holder => {
+                note(&mut self.losers, by);
+                Err(holder.clone())
+            }
         }
-        note(&mut self.losers, by);
-        Err(self.holder.clone())
     }
 
     fn is_contested(&self, service: &ServiceId) -> bool {
-        self.losers.contains(service) || self.holder == *service && !self.losers.is_empty()
+        self.losers.contains(service) || self.is_of(service) && !self.losers.is_empty()
+    }
+
+    fn is_of(&self, service: &ServiceId) -> bool {
+        self.holder.as_ref() == Some(service)
     }
 }
 
@@ -76,11 +84,21 @@ impl Written {
     }
 }
 
+/// Why a router is left out.
+#[derive(Clone)]
+pub(super) enum Refusal {
+    /// This service has a router of its name.
+    Name(ServiceId),
+    /// This router has its rule and priority.
+    Ground(ServiceId, RouteName),
+}
+
 /// What has been claimed. Only looked up, never walked through for what is rendered, so the order of a hash map decides nothing.
 #[derive(Default)]
 pub(super) struct Claims {
     services: HashMap<RouteName, Claim>,
     routers: HashMap<RouteName, Claim>,
+    refused: HashMap<ServiceId, HashMap<RouteName, Refusal>>,
     /// By the rule in its canonical form.
     rules: HashMap<String, Written>,
     labels: HashMap<String, Label>,
@@ -94,45 +112,52 @@ impl Claims {
         self.services.entry(name.clone()).or_insert_with(|| Claim::of(by)).ask(by)
     }
 
-    /// Claims the name of a router.
-    pub(super) fn router(&mut self, name: &RouteName, by: &ServiceId) -> Result<(), ServiceId> {
-        self.routers.entry(name.clone()).or_insert_with(|| Claim::of(by)).ask(by)
-    }
-
-    /// Claims the requests of a rule with a priority, on all entry points or on none. Two routers of one service are
-    /// rivals as well: which of them Traefik would take changes from one of its starts to the next.
-    pub(super) fn ground(
+    /// Claims a router's name and the requests of its rule with its priority, on all entry points: all of it or nothing, for what is
+    /// left out must not keep from others what it does not have itself. Two routers of one service are rivals as well: which of
+    /// them Traefik would take changes from one of its starts to the next.
+    ///
+    /// Who is refused wants both still, and is refused in the same way when it asks again, whoever has got them since.
+    pub(super) fn router(
         &mut self,
+        (service, router): Holder<'_>,
         rule: &str,
         priority: i64,
         tls: bool,
         entry_points: &Names,
-        (service, router): Holder<'_>,
-    ) -> Result<(), (ServiceId, RouteName)> {
-        let written = self.rule(rule);
+    ) -> Result<(), Refusal> {
+        if let Some(refusal) = self.refused.get(service).and_then(|refused| refused.get(router)) {
+            return Err(refusal.clone());
+        }
+        let written = self.rules.entry(rule.to_owned()).or_default();
+        let claim = self.routers.entry(router.clone()).or_default();
         let rival = written.grounds.iter().find(|ground| {
             (ground.priority, ground.tls) == (priority, tls)
+                && (&ground.service, &ground.router) != (service, router)
                 && ground.entry_points.iter().any(|entry_point| entry_points.contains(entry_point))
         });
-        match rival {
-            None => written.grounds.push(Ground {
-                priority,
-                tls,
-                entry_points: Arc::clone(entry_points),
-                service: service.clone(),
-                router: router.clone(),
-            }),
-            // It asks again.
-            Some(own) if (&own.service, &own.router) == (service, router) => {}
-            Some(rival) => {
-                let holder = (rival.service.clone(), rival.router.clone());
-                if holder.0 != *service {
-                    note(&mut written.losers, service);
+        let named = claim.holder.as_ref().filter(|holder| *holder != service);
+        let refusal = match (named, rival) {
+            (Some(holder), _) => Refusal::Name(holder.clone()),
+            (None, Some(rival)) => Refusal::Ground(rival.service.clone(), rival.router.clone()),
+            (None, None) => {
+                claim.holder = Some(service.clone());
+                let own = |ground: &Ground| (&ground.service, &ground.router) == (service, router);
+                if !written.grounds.iter().any(own) {
+                    written.grounds.push(Ground {
+                        priority,
+                        tls,
+                        entry_points: Arc::clone(entry_points),
+                        service: service.clone(),
+                        router: router.clone(),
+                    });
                 }
-                return Err(holder);
+                return Ok(());
             }
-        }
-        Ok(())
+        };
+        note(&mut claim.losers, service);
+        note(&mut written.losers, service);
+        self.refused.entry(service.clone()).or_default().insert(router.clone(), refusal.clone());
+        Err(refusal)
     }
 
     /// Whether some label has this rule, on whatever entry point and with whatever priority. A generated route yields to it.
@@ -184,10 +209,11 @@ impl Claims {
 
     /// Takes back all that a service has asked for. Only for one that is not contested: nobody else is given what it had.
     pub(super) fn withdraw(&mut self, service: &ServiceId) {
-        self.services.retain(|_, claim| claim.holder != *service);
-        self.routers.retain(|_, claim| claim.holder != *service);
+        self.services.retain(|_, claim| !claim.is_of(service));
+        self.routers.retain(|_, claim| !claim.is_of(service));
+        self.refused.remove(service);
         self.rules.retain(|_, written| written.withdraw(service));
-        self.hosts.iter_mut().for_each(|hosts| hosts.retain(|(_, claim)| claim.holder != *service));
+        self.hosts.iter_mut().for_each(|hosts| hosts.retain(|(_, claim)| !claim.is_of(service)));
     }
 }
 

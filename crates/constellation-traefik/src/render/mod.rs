@@ -138,6 +138,12 @@ impl Rendering {
     fn place<'a>(&mut self, service: &'a Gathered<'a>) -> Placed<'a> {
         let mut balancers = Vec::with_capacity(service.routes.services.len());
         for (name, spec) in &service.routes.services {
+            // What is left out claims nothing.
+            if let Some(transport) = spec.servers_transport.as_ref().filter(|name| !is_foreign(name)) {
+                let text = format!("the transport `{transport}` is not there; the load balancer is left out");
+                self.problem(service.id, RouteProblemKind::Invalid, format!("load balancer `{name}`"), text);
+                continue;
+            }
             if let Err(holder) = self.claims.service(name, service.id) {
                 let text = format!(
                     "the older service {holder} has a load balancer of this name; this one is left out"
@@ -148,11 +154,6 @@ impl Rendering {
                     format!("load balancer `{name}`"),
                     text,
                 );
-                continue;
-            }
-            if let Some(transport) = spec.servers_transport.as_ref().filter(|name| !is_foreign(name)) {
-                let text = format!("the transport `{transport}` is not there; the load balancer is left out");
-                self.problem(service.id, RouteProblemKind::Invalid, format!("load balancer `{name}`"), text);
                 continue;
             }
             if spec.proxied && self.config.proxy.is_none() {

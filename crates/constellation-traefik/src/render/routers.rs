@@ -8,7 +8,7 @@ use constellation_core::{
 };
 use constellation_rules::Rule;
 
-use super::{Placed, Rendering, RouteProblemKind, balance::Lead, is_foreign};
+use super::{Placed, Rendering, RouteProblemKind, balance::Lead, claims::Refusal, is_foreign};
 use crate::{
     document::{Domain, Name, Names, Observability, PRIORITY_MAX, Router, Tls},
     names,
@@ -71,17 +71,17 @@ impl Rendering {
         if entry_points.is_empty() {
             entry_points = Arc::clone(&self.entry_points);
         }
-        self.claims
-            .router(name, placed.service.id)
-            .map_err(|holder| contested(format!("the older service {holder} has a router of this name")))?;
         let printed = rule.to_string();
         let claimant = (placed.service.id, name);
-        let claim = self.claims.ground(&printed, priority, tls.is_some(), &entry_points, claimant);
-        claim.map_err(|(service, router)| {
-            contested(format!(
-                "the router `{router}` of service {service} has the same rule and priority and comes first; give one \
-                 of them another priority"
-            ))
+        let claim = self.claims.router(claimant, &printed, priority, tls.is_some(), &entry_points);
+        claim.map_err(|refusal| {
+            contested(match refusal {
+                Refusal::Name(holder) => format!("the older service {holder} has a router of this name"),
+                Refusal::Ground(service, router) => format!(
+                    "the router `{router}` of service {service} has the same rule and priority and comes first; give one \
+                     of them another priority"
+                ),
+            })
         })?;
         let route = Route {
             name: name.as_str().into(),

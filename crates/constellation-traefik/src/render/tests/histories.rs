@@ -43,8 +43,10 @@ fn set(service: usize, bits: u16) -> RouteSet {
         set.routers.insert(own.parse().unwrap(), rule(format!("Host(`{own}.test`)")));
     }
     if on(1) {
-        set.routers
-            .insert(if on(14) { own.parse() } else { "both".parse() }.unwrap(), rule("Host(`a`)".to_owned()));
+        set.routers.insert(
+            if on(14) { own.parse() } else { "both".parse() }.unwrap(),
+            rule(if on(15) { "Host(`b`)" } else { "Host(`a`)" }.to_owned()),
+        );
     }
     if on(2) {
         // The host that is generated for its neighbour.

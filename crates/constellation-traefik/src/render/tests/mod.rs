@@ -9,6 +9,7 @@ mod l4;
 mod middlewares;
 mod properties;
 mod proxied;
+mod rivals;
 mod rules;
 
 use std::{collections::BTreeMap, sync::Arc};
