@@ -83,6 +83,24 @@ const POOL: &[(&str, &[&str])] = &[
     ("tier", &["web", "hidden"]),
 ];
 
+/// What is whole already, so that the labels that join it come as far as the document.
+const WHOLE: &[&[(&str, &str)]] = &[
+    &[],
+    &[
+        ("traefik.http.routers.r.rule", "Host(`r.test`)"),
+        ("traefik.http.services.s.loadbalancer.server.port", "80"),
+    ],
+    &[
+        ("traefik.tcp.routers.r.rule", "HostSNI(`*`)"),
+        ("traefik.tcp.routers.r.entrypoints", "mongo"),
+        ("traefik.tcp.services.s.loadbalancer.server.port", "80"),
+    ],
+    &[
+        ("traefik.udp.routers.r.entrypoints", "dns"),
+        ("traefik.udp.services.s.loadbalancer.server.port", "53"),
+    ],
+];
+
 type Labels = BTreeMap<String, String>;
 
 fn any_labels() -> impl Strategy<Value = Labels> {
@@ -92,7 +110,10 @@ fn any_labels() -> impl Strategy<Value = Labels> {
             let label = label.replace(".R.", [".r.", ".Q."][r]).replace(".S.", [".s.", ".T."][s]);
             (label, values[value.index(values.len())].to_owned())
         });
-    proptest::collection::vec(one, 0..14).prop_map(|labels| labels.into_iter().collect())
+    let whole = select(WHOLE)
+        .prop_map(|lines| lines.iter().map(|(label, value)| ((*label).to_owned(), (*value).to_owned())));
+    let more = proptest::collection::vec(one, 0..14);
+    (whole, more).prop_map(|(whole, more)| whole.chain(more).collect())
 }
 
 fn any_config() -> impl Strategy<Value = LabelConfig> {
