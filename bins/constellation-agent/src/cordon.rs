@@ -61,29 +61,12 @@ pub(crate) async fn keep(
 #[cfg(test)]
 mod tests {
     use constellation_core::{
-        Endpoint, Generation, Health, Instance, Protocol, Role, WallTime,
+        Generation, Health, Instance, Role,
         view::{Incarnation, NodeView},
     };
 
     use super::*;
-
-    fn instance(number: u8, service: &str) -> Instance {
-        Instance {
-            id: format!("{service}{number}").parse().unwrap(),
-            service: service.parse().unwrap(),
-            health: Health::Healthy,
-            since: WallTime(1),
-            endpoints: vec![Endpoint {
-                port: 80,
-                protocol: Protocol::Tcp,
-                address: ([10, 0, 0, number], 40_000).into(),
-            }],
-            networks: vec![],
-            routes: None,
-            definition: None,
-            role: None,
-        }
-    }
+    use crate::fixtures::instance;
 
     /// This node with an instance of `web`, and another that is changed.
     fn meant(change: impl Fn(&mut NodeFacts, &mut Instance)) -> usize {

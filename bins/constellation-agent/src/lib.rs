@@ -12,6 +12,8 @@ pub mod config;
 mod cordon;
 mod daemon;
 pub mod dns;
+#[cfg(test)]
+mod fixtures;
 pub mod greeting;
 pub mod ingress;
 mod local_status;

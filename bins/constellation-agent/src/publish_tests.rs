@@ -1,42 +1,17 @@
 use std::sync::Arc;
 
 use constellation_core::{WallTime, route::HttpService};
-use constellation_docker::{
-    ContainerId, ContainerState, HealthReport, NetworkAttachment, Port, PublishedPort, RunState,
-};
+use constellation_docker::{NetworkAttachment, Port, PublishedPort};
 use constellation_monitor::HealState;
 use constellation_proxy::ProxyProtocol;
 
 use super::*;
+use crate::fixtures::container;
 
 const MESH: &str = "100.64.0.1";
 
 fn mesh() -> IpAddr {
     MESH.parse().unwrap()
-}
-
-fn container() -> Container {
-    Container {
-        id: ContainerId::new("abcdef0123456789"),
-        name: "web".to_owned(),
-        image: "image".to_owned(),
-        created_at_ms: Some(1),
-        labels: BTreeMap::new(),
-        state: ContainerState {
-            run: RunState::Running,
-            health: HealthReport::None,
-            pid: None,
-            exit_code: None,
-            oom_killed: false,
-            started_at_ms: Some(1),
-            finished_at_ms: None,
-            restarts: 0,
-        },
-        exposed: vec![Port::tcp(80)],
-        published: vec![],
-        networks: vec![],
-        host_network: false,
-    }
 }
 
 fn published(on: &str) -> Container {

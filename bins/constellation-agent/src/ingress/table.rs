@@ -203,13 +203,14 @@ fn policy(document: &DynamicConfig, balancer: &LoadBalancer, repeats: bool) -> P
 #[cfg(test)]
 mod tests {
     use constellation_core::{
-        Endpoint, Generation, Health, Incarnation, Instance, NodeFacts, Protocol, RouteSet, WallTime,
+        Generation, Incarnation, Instance, NodeFacts, RouteSet,
         route::{HttpRouter, HttpService},
         view::NodeView,
     };
     use constellation_traefik::{RenderConfig, render};
 
     use super::*;
+    use crate::fixtures::instance;
 
     /// Three nodes with one instance each of `web`; the third is cordoned.
     fn view(change: impl Fn(&mut RouteSet)) -> ClusterView {
@@ -224,21 +225,7 @@ mod tests {
         set.routers.insert("web".parse().unwrap(), router);
         change(&mut set);
         let nodes = (1..=3u8).map(|number| {
-            let instance = Instance {
-                id: format!("i{number}").parse().unwrap(),
-                service: "web".parse().unwrap(),
-                health: Health::Healthy,
-                since: WallTime(1),
-                endpoints: vec![Endpoint {
-                    port: 80,
-                    protocol: Protocol::Tcp,
-                    address: ([10, 0, 0, number], 40_000).into(),
-                }],
-                networks: vec![],
-                routes: Some(set.id()),
-                definition: None,
-                role: None,
-            };
+            let instance = Instance { routes: Some(set.id()), ..instance(number, "web") };
             let facts = NodeFacts { cordoned: number == 3, ..NodeFacts::at([10, 0, 0, number].into()) };
             let node = NodeView {
                 name: format!("n{number}").parse().unwrap(),

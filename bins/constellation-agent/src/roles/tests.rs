@@ -1,23 +1,11 @@
 use super::*;
-use constellation_docker::{ContainerId, ContainerState, HealthReport, Port, PublishedPort, RunState};
+use crate::fixtures;
+use constellation_docker::{Port, PublishedPort};
 
 fn container(labels: &[(&str, &str)], exposed: &[u16]) -> Container {
     Container {
-        id: ContainerId::new("abcdef0123456789"),
         name: "redis".to_owned(),
-        image: "image".to_owned(),
-        created_at_ms: Some(1),
         labels: labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
-        state: ContainerState {
-            run: RunState::Running,
-            health: HealthReport::None,
-            pid: None,
-            exit_code: None,
-            oom_killed: false,
-            started_at_ms: Some(1),
-            finished_at_ms: None,
-            restarts: 0,
-        },
         exposed: exposed.iter().map(|port| Port::tcp(*port)).collect(),
         published: [6379, 7000]
             .map(|port| PublishedPort {
@@ -26,8 +14,7 @@ fn container(labels: &[(&str, &str)], exposed: &[u16]) -> Container {
                 host_port: port + 1,
             })
             .to_vec(),
-        networks: vec![],
-        host_network: false,
+        ..fixtures::container()
     }
 }
 
