@@ -71,7 +71,7 @@ impl Function {
 }
 
 /// As Traefik does it: what is neither letter nor digit becomes `-`, of several one, and none at either end.
-fn normalize(text: &str) -> String {
+pub(super) fn normalize(text: &str) -> String {
     let words = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
     words.collect::<Vec<_>>().join("-")
 }
@@ -254,8 +254,22 @@ fn operand(tokens: &mut Tokens, depth: usize) -> Result<Expression, String> {
                 _ => Err("`(` has no end".to_owned()),
             }
         }
+        Some(Token::Word(word)) if word.starts_with('.') => Err(not_given(&word)),
         Some(token) => Err(format!("`{token}` is not understood")),
         None => Err("a value is missing".to_owned()),
+    }
+}
+
+/// Why a field is none that a template may ask for: Traefik gives `.Name`, `.ContainerName` and `.Labels`.
+fn not_given(field: &str) -> String {
+    match field.strip_prefix(".Labels.") {
+        Some(label) => format!("a label is written index .Labels \"{label}\""),
+        None if field == ".ContainerName" => {
+            "`.ContainerName` is another for each instance of a service, and their routers are one; .Name is \
+             the service's"
+                .to_owned()
+        }
+        None => format!("there is no `{field}`, with Traefik neither"),
     }
 }
 
@@ -302,6 +316,18 @@ mod tests {
             "{{ lower \"\\n\" }}",
         ] {
             assert!(bad.parse::<DefaultRule>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_field_that_is_not_given_is_refused_with_its_reason() {
+        for (template, reason) in [
+            ("{{ .ContainerName }}", ".Name is the service's"),
+            ("{{ lower .Labels.team }}", "a label is written index .Labels \"team\""),
+            ("{{ .ID }}", "there is no `.ID`, with Traefik neither"),
+        ] {
+            let error = template.parse::<DefaultRule>().expect_err(template).to_string();
+            assert!(error.contains(reason), "{error}");
         }
     }
 

@@ -145,12 +145,13 @@ pub fn default_service_name(service: &ServiceId) -> Option<RouteName> {
     name.parse().ok()
 }
 
-/// What Traefik's Docker provider calls a container: by Compose's service and project, else by its own name.
+/// What Traefik's Docker provider calls a container: by Compose's service and project, else by its own name, as it would have them in
+/// a host name.
 fn docker_name(service: &ServiceId, labels: &BTreeMap<String, String>) -> String {
     let compose = |label: &str| labels.get(&format!("com.docker.compose.{label}"));
     match (compose("service"), compose("project")) {
-        (Some(service), Some(project)) => format!("{service}_{project}"),
-        _ => service.name().to_owned(),
+        (Some(service), Some(project)) => default_rule::normalize(&format!("{service}_{project}")),
+        _ => default_rule::normalize(service.name()),
     }
 }
 
