@@ -194,6 +194,7 @@ impl Drafts {
             ["traefik", "udp", "services", _, "loadbalancer", rest @ ..] if !rest.is_empty() => {
                 Self::collect(&mut self.udp.services, "UDP service", path(rest), field, problems);
             }
+            ["traefik", "tls", rest @ ..] => problems.push(label, LabelProblemKind::Unknown, about_tls(rest)),
             _ => {
                 problems.push(
                     label,
@@ -229,5 +230,23 @@ impl Drafts {
         }
         drafts.entry(key).or_insert_with(|| (name, Draft::default())).1.fields.insert(path, field);
         true
+    }
+}
+
+/// Where that belongs which is about TLS and no router's. Of containers Traefik reads a generated certificate of its default store, and
+/// nothing else.
+fn about_tls(rest: &[&str]) -> &'static str {
+    match rest {
+        ["stores", "default", "defaultgeneratedcert", ..] => {
+            "it is not read of labels yet; write it for Traefik's file provider, or a router's tls.domains; it changes nothing"
+        }
+        ["options", ..] => {
+            "Traefik does not read TLS options of labels either: define them in its file provider and name them at the router, as in \
+             tls.options=NAME@file; it changes nothing"
+        }
+        _ => {
+            "Traefik does not read it of labels either: certificates and stores are its file provider's, or the agent's \
+             --tls-certificates; it changes nothing"
+        }
     }
 }

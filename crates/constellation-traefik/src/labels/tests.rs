@@ -289,6 +289,21 @@ fn what_is_unknown_is_said_and_changes_nothing() {
 }
 
 #[test]
+fn what_is_about_tls_and_no_routers_is_sent_where_it_belongs() {
+    for (label, where_to) in [
+        ("traefik.tls.options.mine.minversion", "tls.options=NAME@file"),
+        ("traefik.tls.stores.default.defaultcertificate.certfile", "--tls-certificates"),
+        ("traefik.tls.stores.other.defaultgeneratedcert.resolver", "--tls-certificates"),
+        ("traefik.tls.stores.default.defaultgeneratedcert.resolver", "not read of labels yet"),
+    ] {
+        let parsed = read(&[&format!("{label}=x")], &[80]);
+        assert!(texts(&parsed).contains(where_to), "{}", texts(&parsed));
+        assert_eq!(parsed.problems.len(), 1);
+        assert_eq!(parsed.problems[0].kind, LabelProblemKind::Unknown);
+    }
+}
+
+#[test]
 fn what_a_balancer_cannot_do_leaves_out_what_depends_on_it() {
     for (label, left_out) in [
         ("loadbalancer.server.url=ftp://a", true),
