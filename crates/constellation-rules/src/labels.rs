@@ -55,10 +55,12 @@ impl LabelMatcher {
     }
 
     fn admits(&self, labels: &BTreeMap<String, String>) -> bool {
-        labels.get(&self.name).is_some_and(|found| match &self.wanted {
+        // To Traefik a label that is not there is empty, so that `!Label(..., ``)` demands one.
+        let found = labels.get(&self.name).map_or("", String::as_str);
+        match &self.wanted {
             Wanted::Value(value) => found == value,
             Wanted::Like(like) => like.is_match(found),
-        })
+        }
     }
 }
 
@@ -136,7 +138,10 @@ mod tests {
         for (rule, admitted) in [
             ("Label(`tier`,`web`)", true),
             ("Label(`tier`, \"we\")", false),
-            ("Label(`other`,``)", false),
+            // What is not there is empty, as Traefik 3.7.15 has it.
+            ("Label(`other`,``)", true),
+            ("!LabelRegex(`other`,`^$`)", false),
+            ("Label(`other`,`web`)", false),
             ("LabelRegex(`name`,`op-[0-9]`)", true),
             ("LabelRegex(`name`,`^op`)", false),
             ("!Label(`tier`,`web`)", false),

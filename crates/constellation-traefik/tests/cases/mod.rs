@@ -320,4 +320,4 @@ pub(crate) const CONTAINERS: &[&[&str]] = &[
 /// What both are told besides.
 pub(crate) const DEFAULT_RULE: &str = "Host(`{{ .Name | lower | trimSuffix \"-p\" }}.default.test`)";
 pub(crate) const CONSTRAINTS: &str =
-    "!LabelRegex(`tier`, `^hidden-`) || Label(\"really\",`no`) && !(Label(`a`,`b`))";
+    "(!LabelRegex(`tier`, `^hidden-`) || Label(\"really\",`no`) && !(Label(`a`,`b`))) && Label(`absent`, ``)";
