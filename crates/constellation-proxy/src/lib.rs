@@ -10,16 +10,10 @@
 //! Nothing here knows of Traefik, of views of a cluster or of who asks: the agent says what is wanted and is told where it
 //! listens.
 
-mod copy;
-mod datagrams;
-mod forward;
 mod gateway;
-mod greeting;
 pub mod http;
-mod ports;
 
-pub use self::{
-    gateway::{Forward, Gateway, GatewayConfig, GatewayError, GatewayHandle, GatewayStatus, Opened},
-    greeting::ProxyProtocol,
-    ports::{Claim, PortBook, PortRange, PortsExhausted},
+pub use self::gateway::{
+    Claim, Forward, Gateway, GatewayConfig, GatewayError, GatewayHandle, GatewayStatus, Opened, PortBook,
+    PortRange, PortsExhausted, ProxyProtocol,
 };

@@ -252,6 +252,25 @@ async fn connections_that_are_let_go_end_and_new_ones_are_taken_and_stay() {
 }
 
 #[tokio::test]
+async fn what_was_let_go_keeps_its_time_when_more_is_let_go() {
+    let supervisor = Supervisor::new();
+    let upstream = service(&supervisor, "one").await;
+    let patient = GatewayConfig { linger: Duration::from_secs(60), ..config("41330-41339") };
+    let gateway = Gateway::start(patient, &supervisor).await;
+    let listen = open(&gateway, [forward("a", upstream)]).await[0];
+    let mut leaving = Vec::new();
+    for _ in 0..5 {
+        leaving.push(talking(listen).await);
+        gateway.let_go([("web".parse().unwrap(), "a".parse().unwrap())].into()).await.unwrap();
+    }
+    // One that is taken after all of that: whatever was to be cut has been.
+    echoes(&mut talking(listen).await).await;
+    for connection in &mut leaving {
+        echoes(connection).await;
+    }
+}
+
+#[tokio::test]
 async fn all_endpoints_together_take_no_more_than_the_gateway_may() {
     let supervisor = Supervisor::new();
     let upstream = service(&supervisor, "one").await;

@@ -158,3 +158,49 @@ async fn what_is_routed_no_more_is_closed_and_nobody_listens_elsewhere() {
     };
     tokio::time::timeout(PATIENCE, freed).await.unwrap();
 }
+
+#[tokio::test]
+async fn all_endpoints_together_take_no_more_sessions_than_the_gateway_may() {
+    let supervisor = Supervisor::new();
+    let upstream = service(&supervisor, "one").await;
+    let config = GatewayConfig { sessions_all_max: 1, ..config("41270-41279") };
+    let gateway = Gateway::start(config, &supervisor).await;
+    let (a, b) = (forward(upstream), Forward { instance: "b".parse().unwrap(), ..forward(upstream) });
+    let opened = gateway.sync([a, b.clone()].into()).await.unwrap();
+    let listen: Vec<SocketAddr> = opened.listening.into_values().collect();
+    let (first, second) = (client(listen[0]).await, client(listen[1]).await);
+    ask(&first, "hello").await;
+    let refused = async {
+        while gateway.status().await.unwrap()[1].refused == 0 {
+            second.send(b"hello").await.unwrap();
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, refused).await.unwrap();
+    // The other endpoint is closed, and its session gives its place back.
+    gateway.sync([b].into()).await.unwrap();
+    assert!(ask(&second, "now").await.ends_with("now"));
+}
+
+#[tokio::test]
+async fn a_client_keeps_the_session_that_it_got_when_the_container_moved() {
+    let supervisor = Supervisor::new();
+    let gateway = Gateway::start(config("41280-41289"), &supervisor).await;
+    let listen = open(&gateway, service(&supervisor, "one").await).await;
+    let a = client(listen).await;
+    ask(&a, "x").await;
+    open(&gateway, service(&supervisor, "two").await).await;
+    let moved = async {
+        loop {
+            let answer = ask(&a, "x").await;
+            if answer.starts_with("two") {
+                return session(&answer);
+            }
+        }
+    };
+    let session_then = tokio::time::timeout(PATIENCE, moved).await.unwrap();
+    for _ in 0..20 {
+        assert_eq!(session(&ask(&a, "x").await), session_then);
+    }
+    until(&gateway, "one session", |status| status.open == 1 && status.accepted == 2).await;
+}

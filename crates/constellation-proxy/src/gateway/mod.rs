@@ -1,20 +1,26 @@
 //! The task that keeps one listener for every endpoint that is wanted.
 
+mod config;
+mod copy;
+mod datagrams;
+mod forward;
+mod greeting;
+mod memory;
+mod ports;
+mod status;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
-    net::{IpAddr, SocketAddr},
-    path::PathBuf,
+    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Duration,
 };
 
 use constellation_core::{InstanceId, Protocol, ServiceId};
 use constellation_tasks::{Early, Supervisor};
-use serde::{Deserialize, Serialize};
 use tokio::{
     net::{TcpListener, UdpSocket},
     sync::{Notify, mpsc, oneshot, watch},
@@ -22,51 +28,17 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::{
-    copy::Pipes,
-    datagrams,
-    forward::{self, Counters, Limits},
+pub use self::{
+    config::GatewayConfig,
     greeting::ProxyProtocol,
     ports::{Claim, PortBook, PortRange, PortsExhausted},
+    status::GatewayStatus,
 };
-
-/// How the gateway is set up.
-#[derive(Clone, Debug)]
-pub struct GatewayConfig {
-    /// The address to listen on, and no other.
-    pub mesh: IpAddr,
-    /// The ports to choose from.
-    pub ports: PortRange,
-    /// Where the choice of ports is remembered; `None` forgets it with the process.
-    pub memory: Option<PathBuf>,
-    /// Open connections per endpoint; further ones are closed at once.
-    pub connections_max: usize,
-    /// Open connections over TCP through all endpoints together, which bounds the file descriptors: two for each.
-    pub connections_all_max: usize,
-    /// How long a container may take to accept a connection.
-    pub connect_timeout: Duration,
-    /// How long open connections may go on after their endpoint is not wanted any more, or they were let go.
-    pub linger: Duration,
-    /// How long a client's session over UDP may be silent in both directions; it ends within twice that.
-    pub session_idle: Duration,
-}
-
-impl GatewayConfig {
-    /// Defaults: 4,096 connections or sessions per endpoint, 16,384 connections in all, 1 s to connect (a container is on the same machine), 10 s to linger, 60 s
-    /// of silence.
-    pub fn at(mesh: IpAddr) -> Self {
-        Self {
-            mesh,
-            ports: PortRange::default(),
-            memory: None,
-            connections_max: 4096,
-            connections_all_max: 16_384,
-            connect_timeout: Duration::from_secs(1),
-            linger: Duration::from_secs(10),
-            session_idle: Duration::from_secs(60),
-        }
-    }
-}
+use self::{
+    copy::Pipes,
+    forward::{Counters, Limits},
+    memory::{remember, remembered},
+};
 
 /// An endpoint that is to be forwarded to.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -120,35 +92,6 @@ pub enum GatewayError {
     /// The gateway's task is gone: the process is on its way out.
     #[error("the mesh gateway has been shut down")]
     Closed,
-}
-
-/// One listener, for people.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct GatewayStatus {
-    /// The service.
-    pub service: ServiceId,
-    /// The instance.
-    pub instance: InstanceId,
-    /// The port inside the container.
-    pub port: u16,
-    /// Its protocol.
-    #[serde(default)]
-    pub protocol: Protocol,
-    /// Where the gateway listens.
-    pub listen: SocketAddr,
-    /// Where it forwards to.
-    pub upstream: SocketAddr,
-    /// Whether it is closed already, and only what was open goes on for a while.
-    #[serde(default)]
-    pub draining: bool,
-    /// Connections that are open; of UDP, sessions.
-    pub open: usize,
-    /// Connections or sessions since it was opened.
-    pub accepted: u64,
-    /// Connections that were closed because too many were open; of UDP, datagrams that were dropped because of it.
-    pub refused: u64,
-    /// Connections that were closed because the container did not answer; of UDP, datagrams that it refused.
-    pub unreachable: u64,
 }
 
 /// Commands that wait at most: `sync` has one caller, and people ask for the status now and then.
@@ -219,6 +162,7 @@ pub struct Gateway {
     listeners: BTreeMap<Claim, Listener>,
     draining: Vec<(Claim, Listener)>,
     all: Arc<AtomicUsize>,
+    all_sessions: Arc<AtomicUsize>,
     pipes: Arc<Pipes>,
     supervisor: Supervisor,
 }
@@ -237,6 +181,7 @@ impl Gateway {
             listeners: BTreeMap::new(),
             draining: Vec::new(),
             all: Arc::default(),
+            all_sessions: Arc::default(),
             pipes: Arc::default(),
             supervisor: supervisor.clone(),
         };
@@ -352,6 +297,8 @@ impl Gateway {
                 let limits = datagrams::Limits {
                     sessions_max: self.config.connections_max,
                     idle: self.config.session_idle,
+                    all: Arc::clone(&self.all_sessions),
+                    all_max: self.config.sessions_all_max,
                 };
                 let task = datagrams::run(listener, watched, limits, counted, ending);
                 self.supervisor.spawn(name, Early::Fine, task);
@@ -401,30 +348,5 @@ impl Gateway {
                 unreachable: listener.counters.unreachable.load(Ordering::Relaxed),
             })
             .collect()
-    }
-}
-
-async fn remembered(path: PathBuf, range: PortRange) -> PortBook {
-    let read = match tokio::fs::read(&path).await {
-        Ok(json) => PortBook::from_json(range, &json).map_err(io::Error::from),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return PortBook::new(range),
-        Err(error) => Err(error),
-    };
-    read.unwrap_or_else(|error| {
-        warn!(file = %path.display(), %error, "the mesh gateway's ports could not be read and are chosen anew");
-        PortBook::new(range)
-    })
-}
-
-/// Losing the memory costs stable ports over the next restart, not the service: so a failure is said, not returned.
-async fn remember(path: PathBuf, json: Vec<u8>) {
-    let next = path.with_extension("tmp");
-    let written = async {
-        tokio::fs::write(&next, &json).await?;
-        tokio::fs::File::open(&next).await?.sync_all().await?;
-        tokio::fs::rename(&next, &path).await
-    };
-    if let Err(error) = written.await {
-        warn!(file = %path.display(), %error, "the mesh gateway's ports could not be written: after a restart they may differ");
     }
 }

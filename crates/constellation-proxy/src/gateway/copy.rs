@@ -30,7 +30,7 @@ const PIPES_MAX: usize = 256;
 
 /// When a direction goes over to a pipe, and how many there may be.
 #[derive(Debug)]
-pub(crate) struct Pipes {
+pub(super) struct Pipes {
     after: u64,
     free: Semaphore,
 }
@@ -42,7 +42,7 @@ impl Default for Pipes {
 }
 
 /// Until both have said that they have no more to say, or the first error.
-pub(crate) async fn both_ways(one: &mut TcpStream, other: &mut TcpStream, pipes: &Pipes) -> io::Result<()> {
+pub(super) async fn both_ways(one: &mut TcpStream, other: &mut TcpStream, pipes: &Pipes) -> io::Result<()> {
     let ((from_one, to_one), (from_other, to_other)) = (one.split(), other.split());
     tokio::try_join!(one_way(from_one, to_other, pipes), one_way(from_other, to_one, pipes))?;
     Ok(())

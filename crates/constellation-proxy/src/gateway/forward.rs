@@ -1,6 +1,7 @@
 //! One listener of the gateway and the connections that it forwards.
 
 use std::{
+    collections::VecDeque,
     future, io,
     net::SocketAddr,
     pin::Pin,
@@ -22,7 +23,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use crate::{
+use super::{
     copy::{self, Pipes},
     greeting::ProxyProtocol,
 };
@@ -34,81 +35,110 @@ const KEEPALIVE_EVERY: Duration = Duration::from_secs(10);
 
 /// What a listener counted since it was opened.
 #[derive(Debug, Default)]
-pub(crate) struct Counters {
+pub(super) struct Counters {
     /// Connections that are open now.
-    pub(crate) open: AtomicUsize,
+    pub(super) open: AtomicUsize,
     /// Connections that were accepted.
-    pub(crate) accepted: AtomicU64,
+    pub(super) accepted: AtomicU64,
     /// Connections that were closed at once because too many were open.
-    pub(crate) refused: AtomicU64,
+    pub(super) refused: AtomicU64,
     /// Connections whose container did not answer.
-    pub(crate) unreachable: AtomicU64,
+    pub(super) unreachable: AtomicU64,
 }
 
-pub(crate) struct Limits {
-    pub(crate) connections_max: usize,
-    pub(crate) connect_timeout: Duration,
+pub(super) struct Limits {
+    pub(super) connections_max: usize,
+    pub(super) connect_timeout: Duration,
     /// How long open connections may go on after the listener closed.
-    pub(crate) linger: Duration,
+    pub(super) linger: Duration,
     /// What is open through all listeners together, and how much may be.
-    pub(crate) all: Arc<AtomicUsize>,
-    pub(crate) all_max: usize,
+    pub(super) all: Arc<AtomicUsize>,
+    pub(super) all_max: usize,
     /// How the container is greeted.
-    pub(crate) greeting: Option<ProxyProtocol>,
+    pub(super) greeting: Option<ProxyProtocol>,
     /// For all listeners together.
-    pub(crate) pipes: Arc<Pipes>,
+    pub(super) pipes: Arc<Pipes>,
 }
 
 /// A connection's place among those that are open, which ends with it however it ends.
 struct Place {
     counters: Arc<Counters>,
-    all: Arc<AtomicUsize>,
+    _all: Taken,
 }
 
 impl Place {
     /// `None` where too many are open, of this endpoint or of all.
     fn take(counters: &Arc<Counters>, limits: &Limits) -> Option<Self> {
-        // Counted before it is asked: other listeners count at the same time. Dropping the place takes it back.
-        let before = counters.open.fetch_add(1, Ordering::Relaxed);
-        let before_in_all = limits.all.fetch_add(1, Ordering::Relaxed);
-        let place = Self { counters: Arc::clone(counters), all: Arc::clone(&limits.all) };
-        (before < limits.connections_max && before_in_all < limits.all_max).then_some(place)
+        if counters.open.load(Ordering::Relaxed) >= limits.connections_max {
+            return None;
+        }
+        let all = Taken::of(&limits.all, limits.all_max)?;
+        // This listener's task alone counts up.
+        counters.open.fetch_add(1, Ordering::Relaxed);
+        Some(Self { counters: Arc::clone(counters), _all: all })
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         self.counters.open.fetch_sub(1, Ordering::Relaxed);
-        self.all.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// One of the places that all listeners share, given back when it is dropped.
+pub(super) struct Taken(Arc<AtomicUsize>);
+
+impl Taken {
+    /// `None` where all of them are taken.
+    pub(super) fn of(all: &Arc<AtomicUsize>, max: usize) -> Option<Self> {
+        // Counted before it is asked, because other listeners count at the same time. Dropping it takes it back.
+        let before = all.fetch_add(1, Ordering::Relaxed);
+        let taken = Self(Arc::clone(all));
+        (before < max).then_some(taken)
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 /// Connections that were let go: they end by themselves, or when their time is up.
 #[derive(Default)]
 struct LetGo {
-    connections: JoinSet<()>,
-    up: Option<Pin<Box<Sleep>>>,
+    /// Those that were let go together, the first at the front: all have the same time, so theirs is up first.
+    batches: VecDeque<(Pin<Box<Sleep>>, JoinSet<()>)>,
 }
 
 impl LetGo {
-    /// Takes over what is open. What was let go before and goes on still has had its time, or most of it.
+    /// Takes over what is open. What was let go before keeps the time that it was given then.
     fn take(&mut self, connections: &mut JoinSet<()>, linger: Duration) {
-        self.connections = std::mem::take(connections);
-        self.up = Some(Box::pin(sleep(linger)));
+        while connections.try_join_next().is_some() {}
+        if !connections.is_empty() {
+            self.batches.push_back((Box::pin(sleep(linger)), std::mem::take(connections)));
+        }
     }
 
-    /// When their time is up, they are cut; for ever where none were let go.
+    /// Cuts those whose time is up first, when it is; waits for ever where none were let go.
     async fn cut(&mut self) {
-        match &mut self.up {
-            Some(up) => up.await,
+        match self.batches.front_mut() {
+            Some((up, _)) => up.await,
             None => future::pending().await,
         }
-        *self = Self::default();
+        self.batches.pop_front();
+    }
+
+    /// When all of them have ended by themselves.
+    async fn ended(&mut self) {
+        for (_, connections) in &mut self.batches {
+            while connections.join_next().await.is_some() {}
+        }
     }
 }
 
 /// Accepts until cancelled, then lets the open connections end by themselves, for a while.
-pub(crate) async fn run(
+pub(super) async fn run(
     listener: TcpListener,
     upstream: watch::Receiver<SocketAddr>,
     limits: Limits,
@@ -158,7 +188,7 @@ pub(crate) async fn run(
     drop(listener);
     let ended = async {
         while connections.join_next().await.is_some() {}
-        while leaving.connections.join_next().await.is_some() {}
+        leaving.ended().await;
     };
     if tokio::time::timeout(limits.linger, ended).await.is_err() {
         debug!("the mesh gateway closes connections that outlived their endpoint");

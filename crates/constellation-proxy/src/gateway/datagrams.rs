@@ -9,7 +9,7 @@ use std::{
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -18,18 +18,21 @@ use tokio::{net::UdpSocket, sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use crate::forward::Counters;
+use super::forward::{Counters, Taken};
 
 /// The largest datagram, in bytes.
 const DATAGRAM_BYTES_MAX: usize = 65_535;
 /// After a failed reception: it is told of a datagram that could not be delivered before, or of a lack of memory.
 const PAUSE: Duration = Duration::from_millis(10);
 
-pub(crate) struct Limits {
+pub(super) struct Limits {
     /// Sessions at once; datagrams of further clients are dropped.
-    pub(crate) sessions_max: usize,
+    pub(super) sessions_max: usize,
     /// How long a session may be silent in both directions; it ends within twice that.
-    pub(crate) idle: Duration,
+    pub(super) idle: Duration,
+    /// Sessions that all listeners have together, and how many they may have.
+    pub(super) all: Arc<AtomicUsize>,
+    pub(super) all_max: usize,
 }
 
 /// A client's session.
@@ -38,10 +41,11 @@ struct Session {
     /// Datagrams that the client has sent; whether they go on says that it lives.
     sent: Arc<AtomicU64>,
     end: CancellationToken,
+    _place: Taken,
 }
 
 /// Forwards until cancelled. A container that moves gets new sessions: the old ones have nowhere to go.
-pub(crate) async fn run(
+pub(super) async fn run(
     listener: UdpSocket,
     mut upstream: watch::Receiver<SocketAddr>,
     limits: Limits,
@@ -58,7 +62,10 @@ pub(crate) async fn run(
         let received = tokio::select! {
             () = closing.cancelled() => break,
             Some(ended) = answering.join_next(), if !answering.is_empty() => {
-                if let Ok(client) = ended {
+                // Unless its client has another by now, to where the container has moved.
+                if let Ok((client, ended)) = ended
+                    && sessions.get(&client).is_some_and(|session| Arc::ptr_eq(&session.container, &ended))
+                {
                     sessions.remove(&client);
                 }
                 counters.open.store(sessions.len(), Ordering::Relaxed);
@@ -81,10 +88,15 @@ pub(crate) async fn run(
             }
         };
         if sessions.get(&client).is_none_or(|session| session.end.is_cancelled()) {
-            if sessions.len() >= limits.sessions_max {
+            // What its client had ends here, and makes room.
+            sessions.remove(&client);
+            let place = (sessions.len() < limits.sessions_max)
+                .then(|| Taken::of(&limits.all, limits.all_max))
+                .flatten();
+            let Some(place) = place else {
                 counters.refused.fetch_add(1, Ordering::Relaxed);
                 continue;
-            }
+            };
             let to = *upstream.borrow();
             match connect(to).await {
                 Ok(container) => {
@@ -92,6 +104,7 @@ pub(crate) async fn run(
                         container: Arc::new(container),
                         sent: Arc::default(),
                         end: CancellationToken::new(),
+                        _place: place,
                     };
                     answering.spawn(answer(
                         client,
@@ -146,22 +159,22 @@ async fn answer(
     buffer: Arc<Mutex<Vec<u8>>>,
     idle: Duration,
     end: CancellationToken,
-) -> SocketAddr {
+) -> (SocketAddr, Arc<UdpSocket>) {
     let mut known = sent.load(Ordering::Relaxed);
     loop {
         let readable = tokio::select! {
-            () = end.cancelled() => return client,
+            () = end.cancelled() => return (client, container),
             readable = tokio::time::timeout(idle, container.readable()) => readable,
         };
         match readable {
             Err(_) => {
                 let now = sent.load(Ordering::Relaxed);
                 if now == known {
-                    return client;
+                    return (client, container);
                 }
                 known = now;
             }
-            Ok(Err(_)) => return client,
+            Ok(Err(_)) => return (client, container),
             Ok(Ok(())) => {
                 let mut buffer = buffer.lock().unwrap_or_else(PoisonError::into_inner);
                 // An error tells that nobody listens at the container's port; it may come back.
