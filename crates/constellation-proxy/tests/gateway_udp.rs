@@ -182,25 +182,38 @@ async fn all_endpoints_together_take_no_more_sessions_than_the_gateway_may() {
     assert!(ask(&second, "now").await.ends_with("now"));
 }
 
-#[tokio::test]
-async fn a_client_keeps_the_session_that_it_got_when_the_container_moved() {
-    let supervisor = Supervisor::new();
-    let gateway = Gateway::start(config("41280-41289"), &supervisor).await;
-    let listen = open(&gateway, service(&supervisor, "one").await).await;
-    let a = client(listen).await;
-    ask(&a, "x").await;
-    open(&gateway, service(&supervisor, "two").await).await;
-    let moved = async {
-        loop {
-            let answer = ask(&a, "x").await;
-            if answer.starts_with("two") {
-                return session(&answer);
+/// Sends without a pause until this service answers.
+async fn press(client: &UdpSocket, name: &str) {
+    let mut buffer = [0; 100];
+    loop {
+        for _ in 0..20 {
+            let _ = client.send(b"x").await;
+        }
+        while let Ok(length) = client.try_recv(&mut buffer) {
+            if buffer[..length].starts_with(name.as_bytes()) {
+                return;
             }
         }
-    };
-    let session_then = tokio::time::timeout(PATIENCE, moved).await.unwrap();
-    for _ in 0..20 {
-        assert_eq!(session(&ask(&a, "x").await), session_then);
+        tokio::task::yield_now().await;
     }
-    until(&gateway, "one session", |status| status.open == 1 && status.accepted == 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_sends_while_the_container_moves_gets_one_session_for_each_place() {
+    const CLIENTS: usize = 8;
+    const MOVES: usize = 20;
+    let supervisor = Supervisor::new();
+    let gateway = Gateway::start(config("41280-41289"), &supervisor).await;
+    let places = [("one", service(&supervisor, "one").await), ("two", service(&supervisor, "two").await)];
+    let mut clients = Vec::new();
+    for (name, upstream) in places.into_iter().cycle().take(MOVES) {
+        let listen = open(&gateway, upstream).await;
+        while clients.len() < CLIENTS {
+            clients.push(client(listen).await);
+        }
+        let all = futures::future::join_all(clients.iter().map(|client| press(client, name)));
+        tokio::time::timeout(PATIENCE, all).await.unwrap();
+    }
+    until(&gateway, "one session for each client", |status| status.open == CLIENTS).await;
+    assert_eq!(gateway.status().await.unwrap()[0].accepted, (CLIENTS * MOVES) as u64);
 }
