@@ -95,6 +95,8 @@ pub struct Config {
     pub ingress: Vec<EntryPoint>,
     /// Where this node's Traefik reaches the failover proxy.
     pub proxy: Option<SocketAddr>,
+    /// Files with authorities that may certify servers over TLS, beside those that this machine trusts.
+    pub ingress_backend_ca: Vec<PathBuf>,
     /// Whether each request there is written to the log.
     pub ingress_access_log: bool,
     /// Where Raft listens.
@@ -210,6 +212,7 @@ impl Config {
             tls_entry_points: args.tls_entry_points.iter().filter(|name| !name.is_empty()).cloned().collect(),
             ingress: args.ingress.clone(),
             proxy: args.proxy_listen,
+            ingress_backend_ca: args.ingress_backend_ca.clone(),
             ingress_access_log: args.ingress_access_log,
             raft: SocketAddr::new(mesh, args.raft_port),
             expect: args.bootstrap_expect,

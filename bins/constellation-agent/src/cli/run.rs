@@ -183,6 +183,16 @@ pub struct RunArgs {
     /// loopback, as in `127.0.0.1:8082`
     #[arg(long, env = "PROXY_LISTEN", value_name = "ADDRESS:PORT", help_heading = "Ingress")]
     pub proxy_listen: Option<SocketAddr>,
+    /// An authority that may certify servers over TLS (`loadbalancer.server.scheme=https`), beside those that this machine trusts: a
+    /// file with certificates in PEM; may be given several times
+    #[arg(
+        long,
+        env = "INGRESS_BACKEND_CA",
+        value_name = "FILE",
+        value_delimiter = ',',
+        help_heading = "Ingress"
+    )]
+    pub ingress_backend_ca: Vec<PathBuf>,
     /// Write every request of the ingress to the log
     #[arg(long, env = "INGRESS_ACCESS_LOG", help_heading = "Ingress")]
     pub ingress_access_log: bool,

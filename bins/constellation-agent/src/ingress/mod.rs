@@ -1,6 +1,7 @@
 //! The failover proxy as this node's ingress, where there is no Traefik or beside it.
 
 mod table;
+mod trust;
 
 use std::{net::SocketAddr, str::FromStr, sync::Arc, time::Duration};
 
@@ -67,6 +68,9 @@ pub(crate) fn start(
         .chain(by_header)
         .collect();
     let config = ProxyConfig {
+        backend_roots: Arc::new(
+            trust::roots(&settings.ingress_backend_ca).context("see --ingress-backend-ca")?,
+        ),
         access_log: settings.ingress_access_log,
         drain: DRAIN,
         ..ProxyConfig::for_listeners(listeners)

@@ -119,9 +119,6 @@ fn lead<'d>(document: &'d DynamicConfig, router: &'d document::Router) -> Result
     if let Some(transport) = balancer.servers_transport.as_ref().filter(|name| name.contains('@')) {
         return Err(format!("its servers are connected to by `{transport}`, which is Traefik's"));
     }
-    if balancer.urls().any(|url| url.starts_with("https://")) {
-        return Err("its servers speak TLS".to_owned());
-    }
     for server in &balancer.servers {
         match ServerUrl::parse(&server.url) {
             Some(ServerUrl { address: None, .. }) => {
@@ -204,9 +201,10 @@ fn policy(document: &DynamicConfig, balancer: &LoadBalancer, repeats: bool) -> P
 mod tests {
     use constellation_core::{
         Generation, Incarnation, Instance, NodeFacts, RouteSet,
-        route::{HttpRouter, HttpService},
+        route::{HttpRouter, HttpService, Scheme},
         view::NodeView,
     };
+    use constellation_proxy::http::BackendTls;
     use constellation_traefik::{RenderConfig, render};
 
     use super::*;
@@ -301,6 +299,26 @@ mod tests {
         assert!(below.contains("path of `http://10.0.0.9:81/base`"), "{below}");
         let named = target("http://web.internal/base", false);
         assert!(named.contains("by its name"), "{named}");
+    }
+
+    #[test]
+    fn servers_over_tls_are_asked_by_it_unless_how_is_for_traefik() {
+        let secure = |transport: Option<&str>| {
+            made(|set| {
+                set.services.values_mut().for_each(|service| {
+                    service.scheme = Scheme::Https;
+                    service.servers_transport = transport.map(str::to_owned);
+                });
+            })
+        };
+        let table = secure(None);
+        let web = service(&table, "web");
+        assert!(!web.backends.is_empty() && web.backends.iter().all(|it| it.scheme == Scheme::Https));
+        assert_eq!(web.policy.tls, BackendTls::default(), "the certificate is for the address");
+        let table = secure(Some("mtls@file"));
+        let router = table.routers().iter().find(|router| &*router.name == "web").unwrap();
+        let Target::Refuse { reason } = &router.target else { panic!("{:?}", router.target) };
+        assert!(reason.contains("mtls@file"), "{reason}");
     }
 
     #[test]

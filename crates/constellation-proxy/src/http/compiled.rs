@@ -2,12 +2,14 @@
 
 use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
+use constellation_core::route::Scheme;
 use constellation_rules::{CompiledRule, MatcherKind, Rule, Subject};
 use hyper::{HeaderMap, Method};
 
 use super::{
     live::{LiveBackend, Registry},
     repeat::RetryBudget,
+    secure::{BackendTls, Peer},
     sticky,
     table::{Backend, Name, Policy, Router, Table, Target},
 };
@@ -51,6 +53,16 @@ pub(super) struct CompiledService {
     pub(super) backends: Vec<(Backend, Arc<LiveBackend>)>,
     /// What a sticky service's cookie calls each of them; none where no cookie does.
     pub(super) marks: Vec<String>,
+    /// Of the policy, shared with the connections that keep to it.
+    tls: Arc<BackendTls>,
+}
+
+impl CompiledService {
+    /// Who is asked at a backend.
+    pub(super) fn peer(&self, backend: &Backend) -> Peer {
+        let tls = (backend.scheme == Scheme::Https).then(|| Arc::clone(&self.tls));
+        Peer { address: backend.address, tls }
+    }
 }
 
 impl Compiled {
@@ -70,6 +82,7 @@ impl Compiled {
                     policy: service.policy.clone(),
                     budget: registry.budget(&service.name),
                     marks: marked.map(|(backend, _)| sticky::mark(backend)).collect(),
+                    tls: Arc::new(service.policy.tls.clone()),
                     backends,
                 })
             })

@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use constellation_rules::AddressRange;
+use rustls::RootCertStore;
 
 use super::{breaker::BreakerConfig, table::Name};
 
@@ -87,6 +88,9 @@ pub struct ProxyConfig {
     pub limits: Limits,
     /// When a backend is left alone.
     pub breaker: BreakerConfig,
+    /// The authorities that certificates of backends over TLS must come from, where a service takes not any; empty means that none
+    /// is believed.
+    pub backend_roots: Arc<RootCertStore>,
     /// Whose `X-Forwarded-*` and `Forwarded` are believed and continued. Everybody else's are replaced.
     pub trusted: Vec<AddressRange>,
     /// How long open requests may go on once the proxy is told to end.
@@ -103,6 +107,7 @@ impl ProxyConfig {
             threads: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             limits: Limits::default(),
             breaker: BreakerConfig::default(),
+            backend_roots: Arc::new(RootCertStore::empty()),
             trusted: Vec::new(),
             drain: Duration::from_secs(10),
             access_log: false,

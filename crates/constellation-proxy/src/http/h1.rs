@@ -15,14 +15,13 @@ use hyper::{
     client::conn::http1,
 };
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 
-use super::{body::RequestBody, ears::Ears, upstream::Unanswered};
+use super::{body::RequestBody, ears::Ears, secure::Link, upstream::Unanswered};
 
 /// What is accepted of a backend before its head is a fault, in bytes.
 const HEAD_BYTES_MAX: usize = 128 * 1024;
 
-type Connection = Pin<Box<http1::Connection<TokioIo<TcpStream>, RequestBody>>>;
+type Connection = Pin<Box<http1::Connection<TokioIo<Link>, RequestBody>>>;
 
 /// A connection over HTTP/1.1.
 pub(super) struct H1 {
@@ -37,9 +36,9 @@ pub(super) struct H1 {
 }
 
 impl H1 {
-    pub(super) async fn open(stream: TcpStream, since: Moment) -> Result<Self, hyper::Error> {
+    pub(super) async fn open(link: Link, since: Moment) -> Result<Self, hyper::Error> {
         let (sender, connection) =
-            http1::Builder::new().max_buf_size(HEAD_BYTES_MAX).handshake(TokioIo::new(stream)).await?;
+            http1::Builder::new().max_buf_size(HEAD_BYTES_MAX).handshake(TokioIo::new(link)).await?;
         let (moving, waiting) = (Ears::default(), Ears::default());
         Ok(Self { sender, connection: Some(Box::pin(connection)), moving, waiting, since })
     }
@@ -113,7 +112,12 @@ mod tests {
         task::Wake,
     };
 
-    use super::*;
+    use tokio::net::TcpStream;
+
+    use super::{
+        super::secure::{self, Offer},
+        *,
+    };
 
     /// Counts how often a task is woken.
     struct Counted {
@@ -154,19 +158,39 @@ mod tests {
         }
     }
 
+    /// Answers every request, each in one piece. Elsewhere, so that only what it answers wakes the task that asks.
+    fn serve(mut client: impl Read + Write) {
+        let mut head = [0; 1024];
+        while client.read(&mut head).is_ok_and(|count| count > 0) {
+            client.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi").unwrap();
+        }
+    }
+
     #[tokio::test]
     async fn whoever_asks_is_woken_by_the_answer_and_by_nothing_else() {
         let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        // Elsewhere, so that only what it answers wakes this task.
+        let backend = std::thread::spawn(move || serve(listener.accept().unwrap().0));
+        let mut connection = H1::open(Link::Plain(stream), Moment::default()).await.unwrap();
+        for _ in 0..3 {
+            assert_eq!(wakes_of_a_request(&mut connection).await, 1);
+        }
+        drop(connection);
+        backend.join().unwrap();
+    }
+
+    #[tokio::test]
+    async fn over_tls_too_once_the_session_tickets_have_come() {
+        let (server, dialer) = secure::tests::pair("web.test");
+        let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let peer = secure::tests::named(listener.local_addr().unwrap(), "web.test");
         let backend = std::thread::spawn(move || {
-            let (mut client, _) = listener.accept().unwrap();
-            let mut head = [0; 1024];
-            while client.read(&mut head).unwrap() > 0 {
-                client.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi").unwrap();
-            }
+            let session = rustls::ServerConnection::new(server).unwrap();
+            serve(rustls::StreamOwned::new(session, listener.accept().unwrap().0));
         });
-        let mut connection = H1::open(stream, Moment::default()).await.unwrap();
+        let link = dialer.connect(&peer, Offer::Http1, std::time::Duration::from_secs(10)).await.unwrap();
+        let mut connection = H1::open(link, Moment::default()).await.unwrap();
+        wakes_of_a_request(&mut connection).await;
         for _ in 0..3 {
             assert_eq!(wakes_of_a_request(&mut connection).await, 1);
         }

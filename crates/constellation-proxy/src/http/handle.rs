@@ -8,19 +8,17 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
-use constellation_core::{
-    Moment,
-    route::{Failover, Scheme},
-};
+use constellation_core::route::{Failover, Scheme};
 use hyper::{
     HeaderMap, Method, Request, Response, StatusCode, Uri, Version,
     body::{Body, Incoming},
     header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderValue, UPGRADE},
     http::request::Parts,
 };
-use tracing::{debug, info};
+use tracing::debug;
 
 use super::{
+    access::Note,
     body::{BodyFault, ProxyBody, Recorder, RequestBody},
     breaker::Gate,
     choose::{Candidate, choose},
@@ -32,6 +30,7 @@ use super::{
     refusal::Refusal,
     repeat::{Sent, is_idempotent, may_repeat},
     sticky,
+    table::Backend,
     tunnel::{self, Change},
     upstream::{Answer, Lease, Unanswered},
     worker::Worker,
@@ -178,7 +177,7 @@ impl<'a> Exchange<'a> {
             let began = self.worker.now();
             let mut way = OnTheWay::to(live, began);
             self.tried.push(place);
-            match self.ask(backend.address, backend.scheme).await {
+            match self.ask(backend).await {
                 Ok((mut response, lease)) => {
                     way.answered(began, self.worker.now());
                     let status = response.status();
@@ -277,35 +276,29 @@ impl<'a> Exchange<'a> {
         })
     }
 
-    async fn ask(
-        &mut self,
-        address: SocketAddr,
-        scheme: Scheme,
-    ) -> Result<(Response<Incoming>, Option<Lease>), Unanswered> {
+    async fn ask(&mut self, backend: &Backend) -> Result<(Response<Incoming>, Option<Lease>), Unanswered> {
         let worker = self.worker;
         let connect = self.service.policy.connect_timeout;
-        let request = self.request(address, scheme);
+        let peer = self.service.peer(backend);
+        let request = self.request(backend.address);
         // What is rare is in memory of its own: every request has room for all that it might come to.
         let asking = pin!(async {
-            match scheme {
-                Scheme::Http if self.change.is_some() => {
-                    let asked = Box::pin(worker.upstream.ask_upgrade(address, connect, request)).await;
+            match backend.scheme {
+                Scheme::Http | Scheme::Https if self.change.is_some() => {
+                    let asked = Box::pin(worker.upstream.ask_upgrade(&peer, connect, request)).await;
                     asked.map(|response| (response, None))
                 }
                 Scheme::Http => {
-                    let asked = worker.upstream.ask_h1(address, connect, request, || worker.now()).await;
+                    let asked = worker.upstream.ask_h1(&peer, connect, request, || worker.now()).await;
                     asked.map(|(response, lease)| (response, Some(lease)))
                 }
+                Scheme::Https => {
+                    Box::pin(worker.upstream.ask_tls(&peer, connect, request, || worker.now())).await
+                }
                 Scheme::H2c => {
-                    let asked = Box::pin(worker.upstream.ask_h2(address, connect, request)).await;
+                    let asked = Box::pin(worker.upstream.ask_h2(&peer, connect, request)).await;
                     asked.map(|response| (response, None))
                 }
-                Scheme::Https => Err(Unanswered {
-                    sent: Sent::Nothing,
-                    timeout: false,
-                    why: "backends over TLS are not served by this proxy".to_owned(),
-                    request: None,
-                }),
             }
         });
         match self.service.policy.response_timeout {
@@ -318,7 +311,7 @@ impl<'a> Exchange<'a> {
     }
 
     /// The request as a backend gets it.
-    fn request(&mut self, address: SocketAddr, scheme: Scheme) -> Request<RequestBody> {
+    fn request(&mut self, address: SocketAddr) -> Request<RequestBody> {
         let body = self.recorder.as_ref().map_or(RequestBody::Empty, RequestBody::replay);
         let mut request = Request::new(body);
         *request.method_mut() = self.method.clone();
@@ -334,14 +327,7 @@ impl<'a> Exchange<'a> {
             request.headers_mut().insert(CONNECTION, HeaderValue::from_static("upgrade"));
             request.headers_mut().insert(UPGRADE, change.protocol.clone());
         }
-        *request.uri_mut() = match scheme {
-            Scheme::H2c => {
-                *request.version_mut() = Version::HTTP_2;
-                let host = request.headers_mut().remove(HOST);
-                head::absolute(&self.uri, host.as_ref(), address)
-            }
-            Scheme::Http | Scheme::Https => head::origin_form(&self.uri),
-        };
+        *request.uri_mut() = head::origin_form(&self.uri);
         request
     }
 
@@ -364,38 +350,5 @@ impl<'a> Exchange<'a> {
             sticky::keep(headers, name, mark);
         }
         *response.version_mut() = Version::HTTP_11;
-    }
-}
-
-/// A line of the access log.
-struct Note {
-    method: Method,
-    host: String,
-    path: String,
-    began: Moment,
-}
-
-/// The longest part of a request that is written down, in characters.
-const NOTED_MAX: usize = 512;
-
-impl Note {
-    fn of(request: &Request<Incoming>, began: Moment) -> Self {
-        let short = |text: &str| text.chars().take(NOTED_MAX).collect::<String>();
-        let host = request.headers().get(HOST).and_then(|host| host.to_str().ok());
-        let host = host.or_else(|| request.uri().host()).unwrap_or_default();
-        // Without the query: that is where people put secrets.
-        Self { method: request.method().clone(), host: short(host), path: short(request.uri().path()), began }
-    }
-
-    fn write(&self, client: &Client, status: StatusCode, now: Moment) {
-        info!(
-            target: "constellation_proxy::access",
-            client = %client.peer.ip(),
-            method = %self.method,
-            host = self.host,
-            path = self.path,
-            status = status.as_u16(),
-            head_us = u64::try_from(now.since(self.began).as_micros()).unwrap_or(u64::MAX),
-        );
     }
 }

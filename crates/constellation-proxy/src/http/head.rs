@@ -9,7 +9,7 @@ use hyper::{
     http::{request::Parts, uri::PathAndQuery},
 };
 
-use super::{config::Limits, refusal::Refusal};
+use super::{config::Limits, refusal::Refusal, secure::Peer};
 
 /// What was read of a head.
 pub(super) struct Head<'a> {
@@ -129,11 +129,31 @@ pub(super) fn origin_form(uri: &Uri) -> Uri {
     Uri::from(path)
 }
 
-/// The target as HTTP/2 has it.
-pub(super) fn absolute(uri: &Uri, host: Option<&HeaderValue>, address: SocketAddr) -> Uri {
+/// A request as HTTP/2 has it: with its host in the target.
+pub(super) fn for_h2<B>(mut request: Request<B>, peer: &Peer) -> Request<B> {
+    *request.version_mut() = Version::HTTP_2;
+    let host = request.headers_mut().remove(HOST);
+    let scheme = if peer.tls.is_some() { "https" } else { "http" };
+    *request.uri_mut() = absolute(request.uri(), scheme, host.as_ref(), peer.address);
+    request
+}
+
+/// The same request as HTTP/1.1 has it.
+pub(super) fn for_h1<B>(mut request: Request<B>) -> Request<B> {
+    *request.version_mut() = Version::HTTP_11;
+    if let Some(authority) = request.uri().authority()
+        && let Ok(host) = HeaderValue::from_str(authority.as_str())
+    {
+        request.headers_mut().insert(HOST, host);
+    }
+    *request.uri_mut() = origin_form(request.uri());
+    request
+}
+
+fn absolute(uri: &Uri, scheme: &str, host: Option<&HeaderValue>, address: SocketAddr) -> Uri {
     let path = uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
     let with = |authority: &[u8]| {
-        Uri::builder().scheme("http").authority(authority).path_and_query(path.clone()).build()
+        Uri::builder().scheme(scheme).authority(authority).path_and_query(path.clone()).build()
     };
     host.and_then(|host| with(host.as_bytes()).ok())
         .or_else(|| with(address.to_string().as_bytes()).ok())

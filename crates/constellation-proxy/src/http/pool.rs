@@ -2,7 +2,6 @@
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
-    net::SocketAddr,
     task::{Context, Waker},
     time::Duration,
 };
@@ -10,7 +9,7 @@ use std::{
 use constellation_core::Moment;
 use hyper::client::conn::http2;
 
-use super::{body::RequestBody, h1::H1};
+use super::{body::RequestBody, h1::H1, secure::Peer};
 
 /// Idle connections to one backend that are kept though nobody has needed that many for a while.
 const IDLE_SPARED: usize = 8;
@@ -43,21 +42,21 @@ impl Idle {
 #[derive(Default)]
 pub(super) struct Pool {
     /// Looked up twice for each request, and of a few: there a hash would cost more than it finds.
-    pub(super) h1: BTreeMap<SocketAddr, Idle>,
-    pub(super) h2: HashMap<SocketAddr, http2::SendRequest<RequestBody>>,
+    pub(super) h1: BTreeMap<Peer, Idle>,
+    pub(super) h2: HashMap<Peer, http2::SendRequest<RequestBody>>,
 }
 
 impl Pool {
     /// Closes what has been idle for long, and what leads to nobody that is still routed.
-    pub(super) fn sweep(&mut self, routed: &HashSet<SocketAddr>, now: Moment, idle: Duration) {
+    pub(super) fn sweep(&mut self, routed: &HashSet<Peer>, now: Moment, idle: Duration) {
         let cx = Context::from_waker(Waker::noop());
-        self.h1.retain(|address, known| {
+        self.h1.retain(|peer, known| {
             known
                 .connections
-                .retain_mut(|it| routed.contains(address) && now.since(it.since) < idle && it.is_ready(&cx));
+                .retain_mut(|it| routed.contains(peer) && now.since(it.since) < idle && it.is_ready(&cx));
             !known.connections.is_empty()
         });
-        self.h2.retain(|address, sender| routed.contains(address) && !sender.is_closed());
+        self.h2.retain(|peer, sender| routed.contains(peer) && !sender.is_closed());
     }
 
     /// Gives up what a burst has left behind, where nobody has needed it since this was last asked for.
@@ -75,7 +74,7 @@ impl Pool {
 mod tests {
     use tokio::net::TcpStream;
 
-    use super::*;
+    use super::{super::secure::Link, *};
 
     /// How many are left after trims, before each of which so many were in use at once.
     async fn left(connections: usize, trims: &[usize]) -> usize {
@@ -94,7 +93,7 @@ mod tests {
     async fn connection() -> H1 {
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        H1::open(stream, Moment::default()).await.unwrap()
+        H1::open(Link::Plain(stream), Moment::default()).await.unwrap()
     }
 
     #[tokio::test]

@@ -15,6 +15,7 @@ use super::{
     compiled::Compiled,
     config::ProxyConfig,
     live::Registry,
+    secure::Dialer,
     status::ProxyStatus,
     table::Table,
     worker::{self, Counters, Seat, Shared},
@@ -40,6 +41,9 @@ pub enum ProxyError {
         /// The address.
         address: SocketAddr,
     },
+    /// There is no TLS towards backends.
+    #[error("TLS towards backends could not be set up")]
+    Tls(#[source] rustls::Error),
     /// A thread could not be started.
     #[error("could not start a thread")]
     Thread(#[source] std::io::Error),
@@ -81,7 +85,8 @@ impl HttpProxy {
                 (Seat { open: AtomicUsize::new(0), handed: sender }, receiver)
             })
             .unzip();
-        let shared = Arc::new(Shared { config, clock, threads: seats, closing: closing.clone() });
+        let dialer = Dialer::new(Arc::clone(&config.backend_roots)).map_err(ProxyError::Tls)?;
+        let shared = Arc::new(Shared { config, clock, dialer, threads: seats, closing: closing.clone() });
         let mut counters = Vec::with_capacity(threads);
         let mut running = Vec::with_capacity(threads);
         let ended = CancellationToken::new();

@@ -8,6 +8,8 @@ use constellation_core::{
 };
 use constellation_rules::Rule;
 
+use super::secure::BackendTls;
+
 /// A name of a router or service, shared because many things carry it.
 pub type Name = Arc<str>;
 
@@ -89,7 +91,7 @@ pub struct Backend {
     pub instance: InstanceId,
     /// Where it is reached.
     pub address: SocketAddr,
-    /// What it speaks.
+    /// What it speaks; over TLS it chooses between HTTP/1.1 and HTTP/2.
     pub scheme: Scheme,
     /// Lower ranks get all requests while one of them can take any: whoever makes the table puts this node's own first, then
     /// the others by priority, and cordoned nodes last.
@@ -105,7 +107,7 @@ pub struct Policy {
     pub retry_statuses: Vec<u16>,
     /// How many backends one request may be given to.
     pub attempts: u32,
-    /// How long a connection may take to be made.
+    /// How long a connection may take to be made, with the handshake of one over TLS.
     pub connect_timeout: Duration,
     /// How long one backend may take to begin its answer; `None` for services whose answers may take long to begin.
     pub response_timeout: Option<Duration>,
@@ -117,6 +119,8 @@ pub struct Policy {
     pub pass_host_header: bool,
     /// The cookie that keeps a client with one backend.
     pub sticky: Option<Name>,
+    /// What is asked of backends that speak TLS.
+    pub tls: BackendTls,
 }
 
 impl Default for Policy {
@@ -131,6 +135,7 @@ impl Default for Policy {
             replay_bytes_max: 64 * 1024,
             pass_host_header: true,
             sticky: None,
+            tls: BackendTls::default(),
         }
     }
 }

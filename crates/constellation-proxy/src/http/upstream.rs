@@ -2,7 +2,6 @@
 
 use std::{
     cell::RefCell,
-    net::SocketAddr,
     pin::Pin,
     rc::Rc,
     task::{Context, Poll},
@@ -17,14 +16,15 @@ use hyper::{
     client::conn::{http1, http2},
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::TcpStream;
 
 use super::{
     body::RequestBody,
     h1::H1,
+    head,
     live::OnTheWay,
     pool::{Idle, Pool},
     repeat::Sent,
+    secure::{Dialer, Link, Offer, Peer},
     worker::LocalExecutor,
 };
 
@@ -61,6 +61,7 @@ impl Unanswered {
 /// Where one thread's connections come from and go back to.
 pub(super) struct Upstream {
     pub(super) pool: Rc<RefCell<Pool>>,
+    pub(super) dialer: Dialer,
     pub(super) executor: LocalExecutor,
     pub(super) idle_max: usize,
 }
@@ -70,46 +71,88 @@ impl Upstream {
     /// before the request left is no failure of the backend, and the next one is taken.
     pub(super) async fn ask_h1(
         &self,
-        address: SocketAddr,
+        peer: &Peer,
         connect_timeout: Duration,
-        mut request: Request<RequestBody>,
+        request: Request<RequestBody>,
         now: impl Fn() -> Moment,
     ) -> Result<(Response<Incoming>, Lease), Unanswered> {
-        while let Some(mut connection) = self.checkout(address) {
-            match connection.ask(request).await {
-                Ok(response) => return Ok((response, self.lease(address, connection))),
-                Err(Unanswered { request: Some(unsent), .. }) => request = *unsent,
-                Err(unanswered) => return Err(unanswered),
-            }
-        }
+        let request = match self.over_idle(peer, request).await? {
+            Asked::Answered(answered) => return Ok(answered),
+            Asked::Unsent(request) => request,
+        };
         // Rare, so in memory of its own.
         let (mut connection, request) = Box::pin(async move {
-            let stream = match connect(address, connect_timeout).await {
-                Ok(stream) => stream,
-                Err(error) => return Err(Unanswered::unconnected(&error, request)),
-            };
-            match H1::open(stream, now()).await {
-                Ok(connection) => Ok((connection, request)),
-                Err(error) => Err(Unanswered::unsent(&error, false, request)),
+            match self.dialer.connect(peer, Offer::Http1, connect_timeout).await {
+                Ok(link) => opened(link, request, now()).await,
+                Err(error) => Err(Unanswered::unconnected(&error, request)),
             }
         })
         .await?;
         let response = connection.ask(request).await?;
-        Ok((response, self.lease(address, connection)))
+        Ok((response, self.lease(peer, connection)))
+    }
+
+    /// Asks a backend over HTTP/2 in the clear; one connection carries all requests of this thread.
+    pub(super) async fn ask_h2(
+        &self,
+        peer: &Peer,
+        connect_timeout: Duration,
+        request: Request<RequestBody>,
+    ) -> Result<Response<Incoming>, Unanswered> {
+        let request = match self.over_known(peer, head::for_h2(request, peer)).await? {
+            Asked::Answered(response) => return Ok(response),
+            Asked::Unsent(request) => request,
+        };
+        match self.dialer.connect(peer, Offer::Any, connect_timeout).await {
+            Ok(link) => self.over_new(peer, link, request).await,
+            Err(error) => Err(Unanswered::unconnected(&error, request)),
+        }
+    }
+
+    /// Asks a backend over TLS, by the protocol that it has chosen of the two.
+    pub(super) async fn ask_tls(
+        &self,
+        peer: &Peer,
+        connect_timeout: Duration,
+        mut request: Request<RequestBody>,
+        now: impl Fn() -> Moment,
+    ) -> Result<(Response<Incoming>, Option<Lease>), Unanswered> {
+        if self.pool.borrow().h2.contains_key(peer) {
+            match self.over_known(peer, head::for_h2(request, peer)).await? {
+                Asked::Answered(response) => return Ok((response, None)),
+                // Nobody knows what it chooses the next time.
+                Asked::Unsent(unsent) => request = head::for_h1(unsent),
+            }
+        }
+        let request = match self.over_idle(peer, request).await? {
+            Asked::Answered((response, lease)) => return Ok((response, Some(lease))),
+            Asked::Unsent(request) => request,
+        };
+        let link = match self.dialer.connect(peer, Offer::Any, connect_timeout).await {
+            Ok(link) => link,
+            Err(error) => return Err(Unanswered::unconnected(&error, request)),
+        };
+        if link.chose_h2() {
+            let response = self.over_new(peer, link, head::for_h2(request, peer)).await?;
+            return Ok((response, None));
+        }
+        let (mut connection, request) = opened(link, request, now()).await?;
+        let response = connection.ask(request).await?;
+        Ok((response, Some(self.lease(peer, connection))))
     }
 
     /// Asks a backend for another protocol, over a connection of its own that ends with it.
     pub(super) async fn ask_upgrade(
         &self,
-        address: SocketAddr,
+        peer: &Peer,
         connect_timeout: Duration,
         request: Request<RequestBody>,
     ) -> Result<Response<Incoming>, Unanswered> {
-        let stream = match connect(address, connect_timeout).await {
-            Ok(stream) => stream,
+        let link = match self.dialer.connect(peer, Offer::Http1, connect_timeout).await {
+            Ok(link) => link,
             Err(error) => return Err(Unanswered::unconnected(&error, request)),
         };
-        let opened = http1::handshake::<_, RequestBody>(TokioIo::new(stream)).await;
+        let opened = http1::handshake::<_, RequestBody>(TokioIo::new(link)).await;
         let (mut sender, connection) = match opened {
             Ok(opened) => opened,
             Err(error) => return Err(Unanswered::unsent(&error, false, request)),
@@ -121,33 +164,53 @@ impl Upstream {
         sender.send_request(request).await.map_err(|error| Unanswered::broken(&error))
     }
 
-    /// Asks a backend over HTTP/2 in the clear; one connection carries all requests of this thread.
-    pub(super) async fn ask_h2(
+    /// Over idle connections of HTTP/1.1, until one takes the request. Whether its backend has closed one meanwhile is seen before
+    /// anything is sent over it.
+    async fn over_idle(
         &self,
-        address: SocketAddr,
-        connect_timeout: Duration,
+        peer: &Peer,
         mut request: Request<RequestBody>,
-    ) -> Result<Response<Incoming>, Unanswered> {
-        let known = self.pool.borrow().h2.get(&address).filter(|sender| !sender.is_closed()).cloned();
-        if let Some(mut sender) = known {
-            match sender.try_send_request(request).await {
-                Ok(response) => return Ok(response),
-                Err(mut error) => match error.take_message() {
-                    Some(unsent) => request = unsent,
-                    None => return Err(Unanswered::broken(error.error())),
-                },
+    ) -> Result<Asked<(Response<Incoming>, Lease)>, Unanswered> {
+        while let Some(mut connection) = self.checkout(peer) {
+            match connection.ask(request).await {
+                Ok(response) => return Ok(Asked::Answered((response, self.lease(peer, connection)))),
+                Err(Unanswered { request: Some(unsent), .. }) => request = *unsent,
+                Err(unanswered) => return Err(unanswered),
             }
         }
-        let stream = match connect(address, connect_timeout).await {
-            Ok(stream) => stream,
-            Err(error) => return Err(Unanswered::unconnected(&error, request)),
-        };
+        Ok(Asked::Unsent(request))
+    }
+
+    /// Over the connection of HTTP/2 that there is, if there is one.
+    async fn over_known(
+        &self,
+        peer: &Peer,
+        request: Request<RequestBody>,
+    ) -> Result<Asked<Response<Incoming>>, Unanswered> {
+        let known = self.pool.borrow().h2.get(peer).filter(|sender| !sender.is_closed()).cloned();
+        let Some(mut sender) = known else { return Ok(Asked::Unsent(request)) };
+        match sender.try_send_request(request).await {
+            Ok(response) => Ok(Asked::Answered(response)),
+            Err(mut error) => match error.take_message() {
+                Some(unsent) => Ok(Asked::Unsent(unsent)),
+                None => Err(Unanswered::broken(error.error())),
+            },
+        }
+    }
+
+    /// Over a new connection of HTTP/2, which is there for others from then on.
+    async fn over_new(
+        &self,
+        peer: &Peer,
+        link: Link,
+        request: Request<RequestBody>,
+    ) -> Result<Response<Incoming>, Unanswered> {
         let opened = http2::Builder::new(self.executor.clone())
             .timer(TokioTimer::new())
             .keep_alive_interval(PING_EVERY)
             .initial_stream_window_size(1 << 20)
             .initial_connection_window_size(4 << 20)
-            .handshake::<_, RequestBody>(TokioIo::new(stream))
+            .handshake::<_, RequestBody>(TokioIo::new(link))
             .await;
         let (mut sender, connection) = match opened {
             Ok(opened) => opened,
@@ -157,33 +220,46 @@ impl Upstream {
             // Every request over it is told how it ends.
             let _ = connection.await;
         });
-        self.pool.borrow_mut().h2.insert(address, sender.clone());
+        self.pool.borrow_mut().h2.insert(peer.clone(), sender.clone());
         sender.send_request(request).await.map_err(|error| Unanswered::broken(&error))
     }
 
-    /// An idle connection. Whether its backend has closed it meanwhile is seen before anything is sent over it.
-    fn checkout(&self, address: SocketAddr) -> Option<H1> {
-        self.pool.borrow_mut().h1.get_mut(&address).and_then(Idle::take)
+    fn checkout(&self, peer: &Peer) -> Option<H1> {
+        self.pool.borrow_mut().h1.get_mut(peer).and_then(Idle::take)
     }
 
-    fn lease(&self, address: SocketAddr, connection: H1) -> Lease {
+    fn lease(&self, peer: &Peer, connection: H1) -> Lease {
         let (pool, idle_max) = (Rc::clone(&self.pool), self.idle_max);
-        Lease { connection: Some(connection), address, pool, idle_max }
+        Lease { connection: Some(connection), peer: peer.clone(), pool, idle_max }
     }
 }
 
-async fn connect(address: SocketAddr, timeout: Duration) -> std::io::Result<TcpStream> {
-    let stream = tokio::time::timeout(timeout, TcpStream::connect(address))
-        .await
-        .map_err(|_| std::io::Error::from(std::io::ErrorKind::TimedOut))??;
-    stream.set_nodelay(true)?;
-    Ok(stream)
+async fn opened(
+    link: Link,
+    request: Request<RequestBody>,
+    now: Moment,
+) -> Result<(H1, Request<RequestBody>), Unanswered> {
+    match H1::open(link, now).await {
+        Ok(connection) => Ok((connection, request)),
+        Err(error) => Err(Unanswered::unsent(&error, false, request)),
+    }
+}
+
+/// What came of connections that were there already.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "taken apart at once; boxed, each request would cost an allocation"
+)]
+enum Asked<T> {
+    Answered(T),
+    /// None could take it.
+    Unsent(Request<RequestBody>),
 }
 
 /// A connection whose answer is on its way.
 pub(super) struct Lease {
     connection: Option<H1>,
-    address: SocketAddr,
+    peer: Peer,
     pool: Rc<RefCell<Pool>>,
     idle_max: usize,
 }
@@ -197,7 +273,7 @@ impl Lease {
         }
         connection.since = now;
         let mut pool = self.pool.borrow_mut();
-        let idle = pool.h1.entry(self.address).or_default();
+        let idle = pool.h1.entry(self.peer.clone()).or_default();
         if idle.connections.len() < self.idle_max {
             idle.connections.push(connection);
         }

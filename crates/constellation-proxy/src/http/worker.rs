@@ -25,6 +25,7 @@ use super::{
     choose::Candidate,
     compiled::Compiled,
     config::{Listen, ProxyConfig},
+    secure::{Dialer, Peer},
     serve,
     upstream::Upstream,
 };
@@ -80,6 +81,7 @@ pub(super) struct Counters {
 pub(super) struct Shared {
     pub(super) config: ProxyConfig,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) dialer: Dialer,
     /// By thread: connections that it serves, and the way to give it another.
     pub(super) threads: Vec<Seat>,
     pub(super) closing: CancellationToken,
@@ -136,7 +138,8 @@ impl Worker {
     ) -> Self {
         let executor = LocalExecutor(TaskTracker::new());
         let idle_max = shared.config.limits.idle_per_backend;
-        let upstream = Upstream { pool: Rc::default(), executor: executor.clone(), idle_max };
+        let dialer = shared.dialer.clone();
+        let upstream = Upstream { pool: Rc::default(), dialer, executor: executor.clone(), idle_max };
         let table = Arc::clone(&tables.borrow_and_update());
         let chance = Cell::new((number as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
         Self {
@@ -178,8 +181,11 @@ impl Worker {
 
     /// Closes connections to backends that are routed no more, and those that have been idle for long.
     fn sweep(&self, table: &Compiled) {
-        let backends = table.services().iter().flat_map(|service| &service.backends);
-        let routed: HashSet<SocketAddr> = backends.map(|(backend, _)| backend.address).collect();
+        let backends = table
+            .services()
+            .iter()
+            .flat_map(|service| service.backends.iter().map(|(backend, _)| service.peer(backend)));
+        let routed: HashSet<Peer> = backends.collect();
         let mut pool = self.upstream.pool.borrow_mut();
         pool.sweep(&routed, self.now(), self.shared.config.limits.idle_timeout);
         self.counters.idle.store(pool.idle(), Ordering::Relaxed);

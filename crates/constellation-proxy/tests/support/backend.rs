@@ -7,8 +7,8 @@ use std::{
 };
 
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::TcpListener,
     task::JoinSet,
 };
 use tokio_util::sync::CancellationToken;
@@ -68,6 +68,15 @@ impl Backend {
 
     /// A backend at an address that another had.
     pub(crate) async fn at(address: SocketAddr, reply: Reply) -> Self {
+        Self::speaking(address, None, reply).await
+    }
+
+    /// A backend that speaks TLS alone. Connections are counted before the handshake.
+    pub(crate) async fn over_tls(tls: Arc<rustls::ServerConfig>, reply: Reply) -> Self {
+        Self::speaking(([127, 0, 0, 1], 0).into(), Some(tls), reply).await
+    }
+
+    async fn speaking(address: SocketAddr, tls: Option<Arc<rustls::ServerConfig>>, reply: Reply) -> Self {
         let socket = tokio::net::TcpSocket::new_v4().unwrap();
         socket.set_reuseaddr(true).unwrap();
         socket.bind(address).unwrap();
@@ -85,7 +94,7 @@ impl Backend {
         own.spawn(async move {
             tokio::select! {
                 () = dead.cancelled() => {}
-                () = accept(listener, seen, reply) => {}
+                () = accept(listener, tls, seen, reply) => {}
             }
         });
         own.detach_all();
@@ -121,16 +130,33 @@ impl Drop for Backend {
     }
 }
 
-async fn accept(listener: TcpListener, seen: Arc<Mutex<Seen>>, reply: Arc<Mutex<Reply>>) {
+async fn accept(
+    listener: TcpListener,
+    tls: Option<Arc<rustls::ServerConfig>>,
+    seen: Arc<Mutex<Seen>>,
+    reply: Arc<Mutex<Reply>>,
+) {
     let mut connections = JoinSet::new();
     loop {
         let Ok((stream, _)) = listener.accept().await else { return };
         seen.lock().unwrap().connections += 1;
-        connections.spawn(serve(stream, Arc::clone(&seen), Arc::clone(&reply)));
+        let (seen, reply) = (Arc::clone(&seen), Arc::clone(&reply));
+        match tls.clone() {
+            None => connections.spawn(serve(stream, seen, reply)),
+            Some(tls) => connections.spawn(async move {
+                if let Ok(stream) = tokio_rustls::TlsAcceptor::from(tls).accept(stream).await {
+                    serve(stream, seen, reply).await;
+                }
+            }),
+        };
     }
 }
 
-async fn serve(mut stream: TcpStream, seen: Arc<Mutex<Seen>>, reply: Arc<Mutex<Reply>>) {
+async fn serve(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    seen: Arc<Mutex<Seen>>,
+    reply: Arc<Mutex<Reply>>,
+) {
     let mut buffer = Vec::new();
     loop {
         let Some(end) = read_head(&mut stream, &mut buffer).await else { return };
@@ -159,7 +185,7 @@ async fn serve(mut stream: TcpStream, seen: Arc<Mutex<Seen>>, reply: Arc<Mutex<R
             }
             Reply::Echo(bytes) => {
                 let _ = stream.write_all(&bytes).await;
-                let (mut from, mut to) = stream.split();
+                let (mut from, mut to) = tokio::io::split(stream);
                 let _ = tokio::io::copy(&mut from, &mut to).await;
                 return;
             }
@@ -197,7 +223,7 @@ fn reply_kind(bytes: &[u8]) -> Kind {
     if closes { Kind::Closes } else { Kind::Stays }
 }
 
-async fn read_head(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<usize> {
+async fn read_head(stream: &mut (impl AsyncRead + Unpin), buffer: &mut Vec<u8>) -> Option<usize> {
     loop {
         if let Some(at) = buffer.windows(4).position(|it| it == b"\r\n\r\n") {
             return Some(at + 4);
@@ -208,7 +234,12 @@ async fn read_head(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<usize
     }
 }
 
-async fn read_body(stream: &mut TcpStream, buffer: &mut Vec<u8>, head: usize, text: &str) -> Option<usize> {
+async fn read_body(
+    stream: &mut (impl AsyncRead + Unpin),
+    buffer: &mut Vec<u8>,
+    head: usize,
+    text: &str,
+) -> Option<usize> {
     let lower = text.to_ascii_lowercase();
     if lower.contains("transfer-encoding: chunked") {
         loop {
