@@ -73,6 +73,7 @@ done
 
 if [ -z "$binary" ]; then
     command -v cargo >/dev/null || fail "cargo is not here: install Rust, or give a program with --binary"
+    command -v make >/dev/null || fail "make is not here: run 'apt-get install make', or give a program with --binary"
     say "building constellation-agent"
     (cd "$here" && cargo build --release --locked --package constellation-agent)
     target="$(cd "$here" && cargo metadata --format-version 1 --no-deps | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')"

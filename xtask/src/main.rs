@@ -71,9 +71,22 @@ enum Command {
     Ci,
 }
 
+impl Command {
+    /// Fetches what everything that builds the agent needs, before anything is built.
+    fn prepare(&self) -> anyhow::Result<()> {
+        match self {
+            Self::Tidy | Self::Sim(_) | Self::CloudflareSim(_) => Ok(()),
+            Self::Test { .. } | Self::Demo(_) | Self::Chaos(_) | Self::Bench(_) | Self::Ci => {
+                tools::make::prepare()
+            }
+        }
+    }
+}
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let done = interrupt::listen().and_then(|()| match cli.command {
+    let prepared = interrupt::listen().and_then(|()| cli.command.prepare());
+    let done = prepared.and_then(|()| match cli.command {
         Command::Tidy => tidy::run(),
         Command::Test { unit_only, packages, filter } => {
             suites::run(&suites::Options { unit_only, filter, packages })

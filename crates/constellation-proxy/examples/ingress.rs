@@ -13,6 +13,10 @@ use constellation_proxy::http::{
 use constellation_tasks::{Supervisor, SystemClock};
 use tokio::sync::watch;
 
+/// As in the agent.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// Gives every request to one of these backends.
 #[derive(Parser)]
 struct Args {

@@ -5,6 +5,7 @@ pub(crate) mod apt;
 pub(crate) mod chromium;
 pub(crate) mod docker;
 mod dockerd;
+pub(crate) mod make;
 pub(crate) mod nameservers;
 pub(crate) mod redis;
 pub(crate) mod traefik;
