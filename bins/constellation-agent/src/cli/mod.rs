@@ -138,10 +138,10 @@ pub struct ExplainArgs {
     /// The client's address, for rules that look at it
     #[arg(long, value_name = "ADDRESS")]
     pub client: Option<std::net::IpAddr>,
-    /// Only routers on this entry point; for `tls://`, `tcp://` and `udp://`
+    /// Only routers on this entry point; for `tls://`, `tcp://` and `udp://` alone
     #[arg(long, value_name = "NAME")]
     pub entry_point: Option<String>,
-    /// The protocols that the client offers by ALPN, such as `h2,http/1.1`, for rules that look at them; for `tls://`
+    /// The protocols that the client offers by ALPN, such as `h2,http/1.1`, for rules that look at them; for `tls://` alone
     #[arg(long, value_name = "PROTOCOLS")]
     pub alpn: Option<String>,
     /// How to ask

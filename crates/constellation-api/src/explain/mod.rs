@@ -130,6 +130,14 @@ fn request(question: &Question) -> Result<Request, String> {
     if question.url.len() > URL_BYTES_MAX {
         return Err(format!("the URL has more than {URL_BYTES_MAX} bytes"));
     }
+    if question.alpn.is_some() {
+        return Err("rules of HTTP do not look at ALPN: ask about tls://NAME, or leave it out".to_owned());
+    }
+    if question.entry_point.is_some() {
+        return Err(
+            "routers of HTTP are not told apart by entry point yet: leave it out, and see which ones each of them is on".to_owned()
+        );
+    }
     // People write a host and a path, and mean HTTP.
     let whole =
         if question.url.contains("://") { question.url.clone() } else { format!("http://{}", question.url) };
@@ -258,5 +266,13 @@ mod tests {
         for url in ["http://", "http://[::1", &format!("http://a/{}", "x".repeat(URL_BYTES_MAX))] {
             assert!(request(&asked(url)).is_err(), "{url}");
         }
+    }
+
+    #[test]
+    fn what_would_change_nothing_about_http_is_refused() {
+        let offering = Question { alpn: Some("h2".to_owned()), ..asked("https://a.test") };
+        let entering = Question { entry_point: Some("web".to_owned()), ..asked("a.test") };
+        assert!(request(&offering).unwrap_err().contains("ALPN"));
+        assert!(request(&entering).unwrap_err().contains("entry point"));
     }
 }
