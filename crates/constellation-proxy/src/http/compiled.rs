@@ -59,9 +59,9 @@ pub(super) struct CompiledService {
 
 impl CompiledService {
     /// Who is asked at a backend.
-    pub(super) fn peer(&self, backend: &Backend) -> Peer {
+    pub(super) fn peer(&self, backend: &Backend, patient: bool) -> Peer {
         let tls = (backend.scheme == Scheme::Https).then(|| Arc::clone(&self.tls));
-        Peer { address: backend.address, tls }
+        Peer { address: backend.address, tls, patient }
     }
 }
 

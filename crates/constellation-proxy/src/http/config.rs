@@ -91,6 +91,9 @@ pub struct ProxyConfig {
     /// The authorities that certificates of backends over TLS must come from, where a service takes not any; empty means that none
     /// is believed.
     pub backend_roots: Arc<RootCertStore>,
+    /// How long the machine of a backend may acknowledge nothing of a request that another backend can be given: one without a body
+    /// that may be repeated. A backend that only takes its time is not meant, because its kernel acknowledges for it.
+    pub acknowledge_timeout: Duration,
     /// Whose `X-Forwarded-*` and `Forwarded` are believed and continued. Everybody else's are replaced.
     pub trusted: Vec<AddressRange>,
     /// How long open requests may go on once the proxy is told to end.
@@ -108,6 +111,7 @@ impl ProxyConfig {
             limits: Limits::default(),
             breaker: BreakerConfig::default(),
             backend_roots: Arc::new(RootCertStore::empty()),
+            acknowledge_timeout: Duration::from_millis(1500),
             trusted: Vec::new(),
             drain: Duration::from_secs(10),
             access_log: false,

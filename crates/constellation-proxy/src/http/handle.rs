@@ -266,6 +266,15 @@ impl<'a> Exchange<'a> {
         may
     }
 
+    /// Whether the request can be given to another backend whatever happened to it at one whose machine says nothing any more.
+    fn may_be_cut(&self) -> bool {
+        self.idempotent
+            && self.recorder.is_none()
+            && self.change.is_none()
+            && self.service.policy.failover == Failover::Safe
+            && self.service.backends.len() > 1
+    }
+
     /// What the client did wrong with its body, if it did.
     fn clients_fault(&self) -> Option<Refusal> {
         let fault = self.recorder.as_ref()?.borrow().fault()?;
@@ -279,7 +288,7 @@ impl<'a> Exchange<'a> {
     async fn ask(&mut self, backend: &Backend) -> Result<(Response<Incoming>, Option<Lease>), Unanswered> {
         let worker = self.worker;
         let connect = self.service.policy.connect_timeout;
-        let peer = self.service.peer(backend);
+        let peer = self.service.peer(backend, !self.may_be_cut());
         let request = self.request(backend.address);
         // What is rare is in memory of its own: every request has room for all that it might come to.
         let asking = pin!(async {

@@ -85,7 +85,8 @@ impl HttpProxy {
                 (Seat { open: AtomicUsize::new(0), handed: sender }, receiver)
             })
             .unzip();
-        let dialer = Dialer::new(Arc::clone(&config.backend_roots)).map_err(ProxyError::Tls)?;
+        let dialer = Dialer::new(Arc::clone(&config.backend_roots), config.acknowledge_timeout)
+            .map_err(ProxyError::Tls)?;
         let shared = Arc::new(Shared { config, clock, dialer, threads: seats, closing: closing.clone() });
         let mut counters = Vec::with_capacity(threads);
         let mut running = Vec::with_capacity(threads);

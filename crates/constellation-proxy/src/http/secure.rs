@@ -18,6 +18,7 @@ use rustls::{
     crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature},
     pki_types::{CertificateDer, ServerName, UnixTime},
 };
+use socket2::SockRef;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
@@ -42,6 +43,9 @@ pub(super) struct Peer {
     pub(super) address: SocketAddr,
     /// `None` in the clear.
     pub(super) tls: Option<Arc<BackendTls>>,
+    /// Whether its machine is waited for when it acknowledges nothing any more. Never cut is what has a body, because the kernel
+    /// counts a backend that does not read for a while as one that is gone, and what nobody else can be asked for.
+    pub(super) patient: bool,
 }
 
 /// What a connection is for.
@@ -56,6 +60,8 @@ pub(super) enum Offer {
 /// Connects to backends, and what it takes to speak TLS with them.
 #[derive(Clone)]
 pub(super) struct Dialer {
+    /// See [`ProxyConfig::acknowledge_timeout`](super::ProxyConfig::acknowledge_timeout).
+    acknowledge_timeout: Duration,
     checked: Connectors,
     unchecked: Connectors,
 }
@@ -80,7 +86,10 @@ impl Connectors {
 }
 
 impl Dialer {
-    pub(super) fn new(roots: Arc<RootCertStore>) -> Result<Self, rustls::Error> {
+    pub(super) fn new(
+        roots: Arc<RootCertStore>,
+        acknowledge_timeout: Duration,
+    ) -> Result<Self, rustls::Error> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let unchecked = Arc::new(Unchecked(provider.signature_verification_algorithms));
         let builder =
@@ -88,7 +97,8 @@ impl Dialer {
         let checked = builder(Arc::clone(&provider))?.with_root_certificates(roots).with_no_client_auth();
         let unchecked =
             builder(provider)?.dangerous().with_custom_certificate_verifier(unchecked).with_no_client_auth();
-        Ok(Self { checked: Connectors::new(&checked), unchecked: Connectors::new(&unchecked) })
+        let (checked, unchecked) = (Connectors::new(&checked), Connectors::new(&unchecked));
+        Ok(Self { acknowledge_timeout, checked, unchecked })
     }
 
     /// A connection that is ready to be spoken over, within this time.
@@ -96,6 +106,9 @@ impl Dialer {
         let connecting = async {
             let stream = TcpStream::connect(peer.address).await?;
             stream.set_nodelay(true)?;
+            if !peer.patient {
+                SockRef::from(&stream).set_tcp_user_timeout(Some(self.acknowledge_timeout))?;
+            }
             match &peer.tls {
                 None => Ok(Link::Plain(stream)),
                 // Rare, so in memory of its own.
@@ -258,12 +271,12 @@ pub(super) mod tests {
             .unwrap();
         let mut roots = RootCertStore::empty();
         roots.add(made.cert.der().clone()).unwrap();
-        (Arc::new(server), Dialer::new(Arc::new(roots)).unwrap())
+        (Arc::new(server), Dialer::new(Arc::new(roots), Duration::from_secs(10)).unwrap())
     }
 
     pub(in super::super) fn named(address: SocketAddr, name: &str) -> Peer {
         let tls = BackendTls { server_name: Some(name.into()), insecure: false };
-        Peer { address, tls: Some(Arc::new(tls)) }
+        Peer { address, tls: Some(Arc::new(tls)), patient: true }
     }
 
     #[tokio::test]

@@ -25,7 +25,7 @@ use super::{
     choose::Candidate,
     compiled::Compiled,
     config::{Listen, ProxyConfig},
-    secure::{Dialer, Peer},
+    secure::Dialer,
     serve,
     upstream::Upstream,
 };
@@ -181,11 +181,12 @@ impl Worker {
 
     /// Closes connections to backends that are routed no more, and those that have been idle for long.
     fn sweep(&self, table: &Compiled) {
-        let backends = table
-            .services()
-            .iter()
-            .flat_map(|service| service.backends.iter().map(|(backend, _)| service.peer(backend)));
-        let routed: HashSet<Peer> = backends.collect();
+        let mut routed = HashSet::new();
+        for service in table.services() {
+            for (backend, _) in &service.backends {
+                routed.extend([false, true].map(|patient| service.peer(backend, patient)));
+            }
+        }
         let mut pool = self.upstream.pool.borrow_mut();
         pool.sweep(&routed, self.now(), self.shared.config.limits.idle_timeout);
         self.counters.idle.store(pool.idle(), Ordering::Relaxed);
