@@ -204,10 +204,11 @@ async fn a_client_that_sends_while_the_container_moves_gets_one_session_for_each
     const MOVES: usize = 20;
     let supervisor = Supervisor::new();
     let gateway = Gateway::start(config("41280-41289"), &supervisor).await;
-    let places = [("one", service(&supervisor, "one").await), ("two", service(&supervisor, "two").await)];
     let mut clients = Vec::new();
-    for (name, upstream) in places.into_iter().cycle().take(MOVES) {
-        let listen = open(&gateway, upstream).await;
+    for place in 0..MOVES {
+        // A name of its own: answers of the places before may still be on their way.
+        let name: &'static str = format!("place-{place:02}").leak();
+        let listen = open(&gateway, service(&supervisor, name).await).await;
         while clients.len() < CLIENTS {
             clients.push(client(listen).await);
         }
