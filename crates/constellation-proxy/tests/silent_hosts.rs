@@ -78,7 +78,7 @@ async fn an_answer_that_takes_long_to_begin_is_waited_for() {
 
 #[tokio::test]
 async fn a_body_that_is_not_read_for_a_while_is_not_cut() {
-    const BYTES: usize = 32 << 20;
+    const BYTES: usize = 8 << 20;
     let (slow, _tasks) = backend_that(async |mut stream| {
         // The windows close meanwhile, and the kernel asks again and again whether there is room.
         tokio::time::sleep(LONG).await;
