@@ -1,16 +1,11 @@
 //! Which authorities are believed about servers over TLS.
 
-use std::{io::Read, path::Path};
+use std::path::Path;
 
 use anyhow::Context;
-use rustls::{
-    RootCertStore,
-    pki_types::{CertificateDer, pem::PemObject},
-};
+use constellation_security::certificates::read_bundle;
+use rustls::RootCertStore;
 use tracing::warn;
-
-/// The most that is read of one file, in bytes: all authorities that browsers trust are a tenth of it.
-const FILE_BYTES_MAX: u64 = 4 << 20;
 
 /// What this machine trusts, and what these files add to it. A file that cannot be used is an error: its servers would be unreachable
 /// without a word.
@@ -20,7 +15,10 @@ pub(super) fn roots(files: &[impl AsRef<Path>]) -> anyhow::Result<RootCertStore>
     // Some machines keep ancient ones there that nobody can read; the others still count.
     roots.add_parsable_certificates(system.certs);
     for file in files {
-        add(&mut roots, file.as_ref())?;
+        let name = file.as_ref().display();
+        for authority in read_bundle(file.as_ref()).with_context(|| format!("{name} cannot be used"))? {
+            roots.add(authority).with_context(|| format!("{name} has a certificate that is none"))?;
+        }
     }
     if roots.is_empty() {
         let errors: Vec<String> = system.errors.iter().map(ToString::to_string).collect();
@@ -31,21 +29,6 @@ pub(super) fn roots(files: &[impl AsRef<Path>]) -> anyhow::Result<RootCertStore>
         );
     }
     Ok(roots)
-}
-
-fn add(roots: &mut RootCertStore, path: &Path) -> anyhow::Result<()> {
-    let name = path.display();
-    let mut text = Vec::new();
-    let file = std::fs::File::open(path).with_context(|| format!("could not open {name}"))?;
-    file.take(FILE_BYTES_MAX).read_to_end(&mut text).with_context(|| format!("could not read {name}"))?;
-    let mut found = false;
-    for certificate in CertificateDer::pem_slice_iter(&text) {
-        let certificate = certificate.with_context(|| format!("{name} is not in PEM"))?;
-        roots.add(certificate).with_context(|| format!("{name} has a certificate that is none"))?;
-        found = true;
-    }
-    anyhow::ensure!(found, "there is no certificate in {name}");
-    Ok(())
 }
 
 #[cfg(test)]
@@ -65,8 +48,8 @@ mod tests {
         let bundle = write("ca.pem", &(pem("a.test") + &pem("b.test")));
         assert_eq!(roots(&[bundle]).unwrap().len(), system + 2);
         for (path, why) in [
-            (folder.path().join("missing.pem"), "could not open"),
-            (write("empty.pem", "nothing"), "no certificate in"),
+            (folder.path().join("missing.pem"), "could not read it"),
+            (write("empty.pem", "nothing"), "no certificate in it"),
         ] {
             let error = format!("{:#}", roots(&[path]).unwrap_err());
             assert!(error.contains(why), "{error}");

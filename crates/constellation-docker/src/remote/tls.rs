@@ -1,13 +1,15 @@
 //! A line to an engine over the net: TLS with a certificate on both sides, or in the clear where somebody said so.
 
 use std::{
-    io::Read,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
 
-use constellation_security::read_secret;
+use constellation_security::{
+    certificates::{InvalidBundle, read_bundle},
+    read_secret,
+};
 use rustls::{
     ClientConfig, RootCertStore,
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
@@ -23,8 +25,6 @@ use super::RemoteError;
 
 /// How long a connection may take, and as long again TLS on it.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
-/// The largest file of certificates.
-const PEM_BYTES_MAX: u64 = 256 * 1024;
 
 /// The files of TLS.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -146,15 +146,11 @@ fn config(files: &TlsFiles) -> Result<ClientConfig, RemoteError> {
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, RemoteError> {
-    let wrong = |reason: String| RemoteError::Certificate { path: path.to_owned(), reason };
-    let file = std::fs::File::open(path).map_err(|error| {
-        wrong(format!(
-            "{error}; say where it is with --tls-ca, --tls-cert and --tls-key, or with DOCKER_CERT_PATH"
-        ))
-    })?;
-    let mut text = Vec::new();
-    file.take(PEM_BYTES_MAX).read_to_end(&mut text).map_err(|error| wrong(error.to_string()))?;
-    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
-    let found = found.map_err(|error| wrong(error.to_string()))?;
-    if found.is_empty() { Err(wrong("there is no certificate in it".to_owned())) } else { Ok(found) }
+    read_bundle(path).map_err(|error| {
+        let mut reason = error.to_string();
+        if matches!(error, InvalidBundle::Io(_)) {
+            reason += "; say where it is with --tls-ca, --tls-cert and --tls-key, or with DOCKER_CERT_PATH";
+        }
+        RemoteError::Certificate { path: path.to_owned(), reason }
+    })
 }

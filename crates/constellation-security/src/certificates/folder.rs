@@ -3,7 +3,6 @@
 use std::{
     collections::BTreeMap,
     fmt, fs, io,
-    io::Read as _,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -11,7 +10,7 @@ use std::{
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use super::{Certificate, CertificateStore};
+use super::{Certificate, CertificateStore, file::read_whole};
 use crate::read_secret_up_to;
 
 /// The most certificates that are read from one folder.
@@ -148,17 +147,8 @@ fn read_pair(chain: &Path, key: &Path, before: Option<&Known>) -> Result<Option<
 }
 
 fn read_text(path: &Path) -> io::Result<String> {
-    let file = fs::File::open(path)?;
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no file"));
-    }
-    let mut text = String::new();
-    let read = file.take(FILE_BYTES_MAX as u64 + 1).read_to_string(&mut text)?;
-    if read > FILE_BYTES_MAX {
-        let why = format!("it is larger than {FILE_BYTES_MAX} bytes");
-        return Err(io::Error::new(io::ErrorKind::InvalidData, why));
-    }
-    Ok(text)
+    String::from_utf8(read_whole(path, FILE_BYTES_MAX)?)
+        .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }
 
 #[cfg(test)]

@@ -2,16 +2,18 @@
 //!
 //! [`Certificate`] is a chain with its key; [`CertificateStore`] knows the newest of each and picks one for a name;
 //! [`CertificateFolder`] reads them from a folder and keeps the last good version of each; [`CertificateResolver`] gives them
-//! to rustls and can be handed others while connections are open. Automatic issuance is to write into the same folder, or to
+//! to rustls and can be handed others while connections are open; [`read_bundle`] reads authorities that are trusted. Automatic issuance is to write into the same folder, or to
 //! hand the resolver a store of its own.
 
 mod certificate;
+mod file;
 mod folder;
 mod resolver;
 mod store;
 
 pub use self::{
     certificate::{Certificate, InvalidCertificate},
+    file::{InvalidBundle, read_bundle},
     folder::{CERTIFICATES_MAX, CertificateFolder, CertificateProblem, FILE_BYTES_MAX},
     resolver::CertificateResolver,
     store::CertificateStore,
