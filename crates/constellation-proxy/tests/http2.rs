@@ -16,7 +16,7 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use support::{Backend, Proxy, Reply, backend, table};
+use support::{Backend, Proxy, Reply, backend, certificate, table};
 use tokio::net::{TcpListener, TcpStream};
 
 type Ask = SendRequest<Full<Bytes>>;
@@ -117,22 +117,6 @@ async fn two_hosts_in_one_request_over_http2_are_refused() {
     assert_eq!(web.count(), 0);
 }
 
-/// A certificate for a name, as the proxy's side and as what its clients trust.
-fn certificate(name: &str) -> (Arc<rustls::ServerConfig>, rustls::pki_types::CertificateDer<'static>) {
-    let made = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
-    let der = made.cert.der().clone();
-    let key = rustls::pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![der.clone()], key)
-        .unwrap();
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    (Arc::new(config), der)
-}
-
 async fn tls(
     address: SocketAddr,
     trusted: rustls::pki_types::CertificateDer<'static>,
@@ -162,7 +146,7 @@ async fn tls_ends_at_the_proxy_and_the_client_chooses_the_protocol() {
         router
     });
     secure = constellation_proxy::http::Table::new(routers.collect(), secure.services().to_vec());
-    let (server, trusted) = certificate("app.test");
+    let (server, trusted) = certificate("app.test", &["h2", "http/1.1"]);
     let proxy = Proxy::with(secure, |config| {
         let plain = config.listeners[0].clone();
         config.listeners[0].tls = Some(server);

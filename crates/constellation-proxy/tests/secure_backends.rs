@@ -11,27 +11,8 @@ use constellation_proxy::http::{BackendTls, Policy, Router, Service, Table, Targ
 use http_body_util::Full;
 use hyper::{Request, Response, body::Incoming, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use rustls::{
-    RootCertStore, ServerConfig,
-    pki_types::{CertificateDer, PrivateKeyDer},
-};
-use support::{Backend, Proxy, Reply, backend};
-
-/// A backend's side of a certificate for a name or an address, and what is trusted for it.
-fn certificate(name: &str, protocols: &[&str]) -> (Arc<ServerConfig>, CertificateDer<'static>) {
-    let made = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
-    let der = made.cert.der().clone();
-    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![der.clone()], key)
-        .unwrap();
-    config.alpn_protocols = protocols.iter().map(|it| it.as_bytes().to_vec()).collect();
-    (Arc::new(config), der)
-}
+use rustls::{RootCertStore, pki_types::CertificateDer};
+use support::{Backend, Proxy, Reply, backend, certificate};
 
 /// One backend of the table, over TLS.
 fn secure(address: std::net::SocketAddr, rank: u32) -> constellation_proxy::http::Backend {

@@ -17,6 +17,7 @@ use constellation_proxy::http::{
     Backend as Target_, HttpProxy, Listen, Policy, ProxyConfig, ProxyHandle, Router, Service, Table, Target,
 };
 use constellation_tasks::{Supervisor, SystemClock};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::sync::watch;
 
 pub(crate) use self::{
@@ -43,6 +44,25 @@ pub(crate) fn backend(address: SocketAddr, rank: u32) -> Target_ {
         scheme: Scheme::Http,
         rank,
     }
+}
+
+/// A certificate for a name or an address: for a server that speaks these protocols, and as its clients trust it.
+pub(crate) fn certificate(
+    name: &str,
+    protocols: &[&str],
+) -> (Arc<rustls::ServerConfig>, CertificateDer<'static>) {
+    let made = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
+    let der = made.cert.der().clone();
+    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![der.clone()], key)
+        .unwrap();
+    config.alpn_protocols = protocols.iter().map(|it| it.as_bytes().to_vec()).collect();
+    (Arc::new(config), der)
 }
 
 /// A table that gives every request to these backends.
