@@ -52,7 +52,8 @@ pub struct Limits {
     pub handshake_timeout: Duration,
     /// Requests at once over one HTTP/2 connection.
     pub streams_max: u32,
-    /// Idle connections that each thread keeps to one backend.
+    /// Idle connections that each thread keeps to one backend, and as many again for requests that are never cut (see
+    /// [`ProxyConfig::acknowledge_timeout`]).
     pub idle_per_backend: usize,
     /// How long an idle connection to a backend is kept: less than backends usually keep theirs.
     pub idle_timeout: Duration,
@@ -92,7 +93,8 @@ pub struct ProxyConfig {
     /// is believed.
     pub backend_roots: Arc<RootCertStore>,
     /// How long the machine of a backend may acknowledge nothing of a request that another backend can be given: one without a body
-    /// that may be repeated. A backend that only takes its time is not meant, because its kernel acknowledges for it.
+    /// that may be repeated. A backend that only takes its time is not meant, because its kernel acknowledges for it. Zero
+    /// waits for ever; whole milliseconds count.
     pub acknowledge_timeout: Duration,
     /// Whose `X-Forwarded-*` and `Forwarded` are believed and continued. Everybody else's are replaced.
     pub trusted: Vec<AddressRange>,

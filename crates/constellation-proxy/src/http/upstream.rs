@@ -92,7 +92,7 @@ impl Upstream {
         Ok((response, self.lease(peer, connection)))
     }
 
-    /// Asks a backend over HTTP/2 in the clear; one connection carries all requests of this thread.
+    /// Asks a backend over HTTP/2 in the clear; one connection carries all requests of this thread that are alike patient.
     pub(super) async fn ask_h2(
         &self,
         peer: &Peer,
