@@ -18,6 +18,8 @@ use tokio::{
 const ACKNOWLEDGE: Duration = Duration::from_millis(300);
 /// Clearly longer.
 const LONG: Duration = Duration::from_millis(1500);
+/// More than the windows take.
+const BYTES: usize = 8 << 20;
 
 /// A backend that does this with its first connection, once a request's head has come.
 async fn backend_that<F: Future<Output = ()> + Send + 'static>(
@@ -77,8 +79,26 @@ async fn an_answer_that_takes_long_to_begin_is_waited_for() {
 }
 
 #[tokio::test]
+async fn a_tunnel_that_is_not_read_for_a_while_is_not_cut() {
+    let (slow, _tasks) = backend_that(async |mut stream| {
+        let agreed = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+        stream.write_all(agreed.as_bytes()).await.unwrap();
+        tokio::time::sleep(LONG).await;
+        stream.read_exact(&mut vec![0; BYTES]).await.unwrap();
+        stream.write_all(b"all of it").await.unwrap();
+    })
+    .await;
+    let well = Backend::new(Reply::ok("well")).await;
+    let proxy = ranked(slow, well.address);
+    let mut client = proxy.client().await;
+    client.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n").await;
+    assert_eq!(client.answer().await.status, 101);
+    client.send(vec![b'x'; BYTES]).await;
+    assert_eq!(client.take(9).await, "all of it");
+}
+
+#[tokio::test]
 async fn a_body_that_is_not_read_for_a_while_is_not_cut() {
-    const BYTES: usize = 8 << 20;
     let (slow, _tasks) = backend_that(async |mut stream| {
         // The windows close meanwhile, and the kernel asks again and again whether there is room.
         tokio::time::sleep(LONG).await;
